@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pynanochat.config import GPTConfig
 from pynanochat.errors import UnsupportedError
@@ -130,6 +130,10 @@ class Weights(Generic[T]):
     sin: T
 
 
+def _first_rows(table: Any, rows: int) -> Any:
+    return table[:rows]
+
+
 def build(cfg: GPTConfig, tensor: Callable[[str], T], cos: T, sin: T) -> Weights[T]:
     """The tree of a network whose tensors `tensor(name)` gives."""
 
@@ -150,7 +154,7 @@ def build(cfg: GPTConfig, tensor: Callable[[str], T], cos: T, sin: T) -> Weights
 
     return Weights(
         wte=tensor(WTE),
-        lm_head=tensor(LM_HEAD),
+        lm_head=_first_rows(tensor(LM_HEAD), cfg.vocab_size),  # padding rows are no tokens
         h=tuple(block(i) for i in range(cfg.n_layer)),
         resid_lambdas=where(cfg.lambdas, RESID_LAMBDAS),
         x0_lambdas=where(cfg.lambdas, X0_LAMBDAS),
