@@ -1,3 +1,67 @@
-"""pynanochat: run, serve and train nanochat-family GPTs from Python, on any machine."""
+"""pynanochat: run, serve and train nanochat-family GPTs from Python, on any machine.
+
+Names are imported when they are first used, so that the package itself loads at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pynanochat.config import GPTConfig
+    from pynanochat.errors import (
+        BackendError, CheckpointError, ConfigError, ContextError, ConversationError, DamagedFileError, NanochatError,
+        NotFoundError, PolicyError, RequestError, TokenizerError, UnsafeFileError, UnsupportedError)
+    from pynanochat.inspection import Inspection, inspect
+    from pynanochat.llm import LLM, load, save
+    from pynanochat.output import Output, Piece
+    from pynanochat.sampling import SamplingPolicy
+    from pynanochat.session import Chat
+    from pynanochat.tokenizer import Tokenizer
+
+__all__ = [
+    "LLM",
+    "BackendError",
+    "Chat",
+    "CheckpointError",
+    "ConfigError",
+    "ContextError",
+    "ConversationError",
+    "DamagedFileError",
+    "GPTConfig",
+    "Inspection",
+    "NanochatError",
+    "NotFoundError",
+    "Output",
+    "Piece",
+    "PolicyError",
+    "RequestError",
+    "SamplingPolicy",
+    "Tokenizer",
+    "TokenizerError",
+    "UnsafeFileError",
+    "UnsupportedError",
+    "__version__",
+    "inspect",
+    "load",
+    "save",
+]
+
+_HOMES = {
+    "LLM": "llm", "load": "llm", "save": "llm", "Chat": "session", "Output": "output", "Piece": "output",
+    "SamplingPolicy": "sampling", "Tokenizer": "tokenizer", "GPTConfig": "config", "Inspection": "inspection",
+    "inspect": "inspection",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,13 +6,19 @@ A generation is what `GPTConfig` fields it fixes. Source: git history of karpath
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pynanochat.config import GPTConfig
 from pynanochat.errors import ConfigError, UnsupportedError
 from pynanochat.weights import (
-    BIGRAM_EMBED, LM_HEAD, RESID_LAMBDAS, SMEAR_LAMBDA, WTE, Shape, block_tensor, check_tensors, tensor_shapes)
+    BIGRAM_EMBED,
+    RESID_LAMBDAS,
+    SMEAR_LAMBDA,
+    WTE,
+    Shape,
+    check_tensors,
+)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ def page_bytes(cfg: GPTConfig, bytes_per_value: int) -> tuple[int, ...]:
     return tuple(PAGE_TOKENS * row * len(layers) for _, layers in cfg.layer_groups())
 
 
-def page_counts(cfg: GPTConfig, context: int, step_tokens: int, bytes_per_value: int, budget_bytes: int) -> tuple[int, ...]:
+def page_counts(
+    cfg: GPTConfig, context: int, step_tokens: int, bytes_per_value: int, budget_bytes: int
+) -> tuple[int, ...]:
     """Pages of each layer group for as many whole contexts as `budget_bytes` hold, one at least and 64 at most."""
     one = sequence_pages(cfg, context, step_tokens)
     cost = sum(count * size for count, size in zip(one, page_bytes(cfg, bytes_per_value), strict=True))

@@ -16,7 +16,7 @@ _CHUNK = 1 << 22  # elements looked at together, so that checking a mapped file 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A row-major array; `dtype` is one of float64, float32, float16, bfloat16 (`data` is then uint16), or an integer's."""
+    """A row-major array; `dtype` is a NumPy name, or bfloat16 (`data` is then uint16)."""
 
     data: NDArray[Any]
     dtype: str

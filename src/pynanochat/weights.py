@@ -86,7 +86,7 @@ def check_tensors(cfg: GPTConfig, found: Mapping[str, Shape], where: str) -> Non
 
 
 def refuse_unknown(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise `UnsupportedError` naming the first tensor that no known network has: dropping it would change the model."""
+    """Raise `UnsupportedError` naming the first tensor that no known network has: dropping it changes the model."""
     unknown = sorted(set(found) - set(known))
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
@@ -100,7 +100,7 @@ def _text(shape: Shape) -> str:
 
 @dataclass(frozen=True)
 class Block(Generic[T]):
-    """The tensors of one layer; the value pair is None where the layer has no value embeddings."""
+    """The tensors of one layer; the last two are None where the layer has no value embeddings."""
 
     c_q: T
     c_k: T
@@ -108,24 +108,24 @@ class Block(Generic[T]):
     c_proj: T
     c_fc: T
     mlp_proj: T
-    ve_gate: T | None
-    value_embed: T | None
+    ve_gate: T
+    value_embed: T
 
 
 @dataclass(frozen=True)
 class Weights(Generic[T]):
-    """All tensors of a network and its rotary tables, in a backend's own arrays."""
+    """All tensors of a network and its rotary tables, as a backend's arrays; None for what the config has off."""
 
     wte: T
     lm_head: T
     h: tuple[Block[T], ...]
-    resid_lambdas: T | None
-    x0_lambdas: T | None
-    smear_gate: T | None
-    smear_lambda: T | None
-    backout_lambda: T | None
-    bigram_embed: T | None
-    bigram_lambdas: T | None
+    resid_lambdas: T
+    x0_lambdas: T
+    smear_gate: T
+    smear_lambda: T
+    backout_lambda: T
+    bigram_embed: T
+    bigram_lambdas: T
     cos: T  # (context, D/2)
     sin: T
 
@@ -137,7 +137,7 @@ def _first_rows(table: Any, rows: int) -> Any:
 def build(cfg: GPTConfig, tensor: Callable[[str], T], cos: T, sin: T) -> Weights[T]:
     """The tree of a network whose tensors `tensor(name)` gives."""
 
-    def where(on: bool, name: str) -> T | None:
+    def where(on: bool, name: str) -> Any:
         return tensor(name) if on else None
 
     def block(i: int) -> Block[T]:

@@ -1,1 +1,102 @@
-"""The backends: each is a `Runner`, and none knows the engine or another backend."""
+"""The backends: each is a `Runner`, and none knows the engine or another backend. `choose` picks one at run time."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pynanochat.config import GPTConfig
+from pynanochat.errors import BackendError
+from pynanochat.runner import Runner
+from pynanochat.sizes import parameters
+from pynanochat.tensor import Tensor
+
+NAMES = ("auto", "cpu", "ndarray", "cuda", "mps", "torch", "wgpu", "reference")
+VARIABLES = ("NANOCHAT_BACKEND", "BURN_BACKEND")  # the second is nanochat-rs'
+SLOW_ABOVE_PARAMETERS = 100_000_000  # the reference reads every weight once per row
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, where it runs, in which precision, and why it was taken."""
+
+    backend: str  # reference or torch
+    device: str
+    dtype: str
+    reason: str
+    warning: str = ""
+
+
+def choose(name: str | None, dtype: str | None, cfg: GPTConfig) -> Choice:
+    """The backend of that name, or of the environment, or the fastest one that is there; `BackendError` if none is."""
+    source = "as asked"
+    if name is None:
+        source = next((variable for variable in VARIABLES if os.environ.get(variable)), "the default")
+        name = os.environ.get(source, "auto")
+    if name not in NAMES:
+        raise BackendError(f"backend {name!r} ({source}) is unknown; expected one of {', '.join(NAMES)}")
+    if name == "wgpu":
+        raise BackendError("the wgpu backend is not part of this version; use 'cpu', 'torch', 'cuda' or 'mps'")
+    if name in ("cuda", "mps", "torch"):
+        _need_torch(name)
+        device = (_torch_gpu() or "cpu") if name == "torch" else name
+        return _choice("torch", device, dtype, source)
+    if name == "reference":
+        return _choice("reference", "cpu", dtype, source)
+    gpu = _torch_gpu() if name == "auto" and _maybe_gpu() and _has_torch() else None
+    if gpu:
+        return _choice("torch", gpu, dtype, f"{source}: torch finds {gpu}")
+    if parameters(cfg)["total"] <= SLOW_ABOVE_PARAMETERS:
+        return _choice("reference", "cpu", dtype, f"{source}: no GPU backend is at hand")
+    if _has_torch():
+        return _choice("torch", "cpu", dtype, f"{source}: no GPU, and torch is faster for a network of this size")
+    slow = (f"{parameters(cfg)['total'] / 1e6:.0f} million parameters run slowly on the reference backend; "
+            "install torch: pip install 'pynanochat[torch]'")
+    return _choice("reference", "cpu", dtype, f"{source}: no GPU backend is at hand", slow)
+
+
+def open_runner(
+    choice: Choice, cfg: GPTConfig, tensor: Callable[[str], Tensor], *, context: int, pages: tuple[int, ...]
+) -> Runner:
+    """The runner of a network whose tensors `tensor(name)` gives."""
+    if choice.backend == "torch":
+        from pynanochat.backends.torch.runner import TorchRunner
+
+        return TorchRunner(cfg, tensor, context=context, pages=pages, device=choice.device, dtype=choice.dtype,
+                           reason=choice.reason)
+    from pynanochat.backends.reference import ReferenceRunner
+
+    return ReferenceRunner(cfg, tensor, context=context, pages=pages, dtype=choice.dtype, reason=choice.reason)
+
+
+def _choice(backend: str, device: str, dtype: str | None, reason: str, warning: str = "") -> Choice:
+    allowed = {"torch": ("float32", "bfloat16"), "reference": ("float32", "float64")}[backend]
+    if dtype is None:
+        dtype = "bfloat16" if device.startswith("cuda") else "float32"  # upstream's own precision on CUDA
+    if dtype not in allowed:
+        raise BackendError(f"the {backend} backend runs in {' or '.join(allowed)}, not in {dtype!r}")
+    return Choice(backend, device, dtype, reason, warning)
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+def _need_torch(name: str) -> None:
+    if not _has_torch():
+        raise BackendError(f"the {name} backend needs torch, which is not installed; pip install 'pynanochat[torch]'")
+
+
+def _maybe_gpu() -> bool:
+    """Whether importing torch to ask for a GPU could pay: it takes seconds."""
+    return sys.platform in ("darwin", "win32") or any(Path(d).exists() for d in ("/dev/nvidiactl", "/dev/kfd"))
+
+
+def _torch_gpu() -> str | None:
+    from pynanochat.backends.torch.device import gpu
+
+    return gpu()

@@ -44,7 +44,7 @@ class Ops(Protocol):
         """(N, heads, D) turned by each row's position: halves rotate as pairs, by minus the angle (upstream's sign)."""
 
     def attention(self, q: Array, k: Array, v: Array, batch: Any, cache: Any, layer: int, window: int | None) -> Array:
-        """(N, H, D): keeps k and v (N, G, D) in `cache`, then softmax(q k / sqrt(D)) v over the keys that a row sees."""
+        """(N, H, D): keeps k and v (N, G, D) in `cache`, then softmax(q k / sqrt(D)) v over the keys a row sees."""
 
     def take(self, x: Array, rows: Array) -> Array:
         """(N, C), (M,) -> (M, C)."""

@@ -19,7 +19,7 @@ Floats = NDArray[Any]
 
 def embed(table: Floats, ids: NDArray[np.int32]) -> Floats:
     """(V, C), (N,) -> (N, C); zeros for a negative id."""
-    rows = table[np.maximum(ids, 0)]
+    rows: Floats = table[np.maximum(ids, 0)]
     rows[ids < 0] = 0
     return rows
 
@@ -35,18 +35,20 @@ def bigram_ids(tokens: NDArray[np.int32], prev_tokens: NDArray[np.int32], rows: 
 
 def rms_norm(x: Floats, eps: float, scale: float = 1.0) -> Floats:
     """scale * x / sqrt(mean(x^2) + eps)."""
-    normed = x / np.sqrt(np.mean(x * x, -1, keepdims=True) + x.dtype.type(eps))
+    normed: Floats = x / np.sqrt(np.mean(x * x, -1, keepdims=True) + x.dtype.type(eps))
     return normed if scale == 1.0 else normed * x.dtype.type(scale)
 
 
 def linear(x: Floats, w: Floats) -> Floats:
     """(N, in), (out, in) -> (N, out)."""
-    return np.matmul(w, x[..., None])[..., 0]  # one matrix-vector product per row
+    columns: Floats = np.matmul(w, x[..., None])  # one matrix-vector product per row
+    return columns[..., 0]
 
 
 def gate(x: Floats, w: Floats, gain: Any) -> Floats:
     """(N, rows): gain / (1 + exp(-w x)), over the first channels of x."""
-    return gain / (1 + np.exp(-linear(np.ascontiguousarray(x[..., : w.shape[-1]]), w)))
+    gates: Floats = gain / (1 + np.exp(-linear(np.ascontiguousarray(x[..., : w.shape[-1]]), w)))
+    return gates
 
 
 def add(x: Floats, y: Floats, a: Any = 1.0, b: Any = 1.0) -> Floats:
@@ -55,7 +57,8 @@ def add(x: Floats, y: Floats, a: Any = 1.0, b: Any = 1.0) -> Floats:
         b = b[..., None]
     if isinstance(a, float):
         a = x.dtype.type(a)
-    return a * x + b * y
+    total: Floats = a * x + b * y
+    return total
 
 
 def relu2(x: Floats) -> Floats:
@@ -70,7 +73,8 @@ def clip(x: Floats, limit: float) -> Floats:
 
 def softcap(x: Floats, cap: float) -> Floats:
     """cap * tanh(x / cap)."""
-    return np.tanh(x / cap) * x.dtype.type(cap)
+    capped: Floats = np.tanh(x / cap) * x.dtype.type(cap)
+    return capped
 
 
 def rope(x: Floats, positions: NDArray[np.int32], cos: Floats, sin: Floats) -> Floats:
@@ -104,7 +108,8 @@ def _attend(q: Floats, keys: Floats, values: Floats) -> Floats:
     scores = grouped @ np.ascontiguousarray(keys.transpose(1, 2, 0)) / q.dtype.type(np.sqrt(q.shape[-1]))
     weights = np.exp(scores - scores.max(-1, keepdims=True))  # (G, H/G, T)
     weights /= weights.sum(-1, keepdims=True)
-    return (weights @ np.ascontiguousarray(values.transpose(1, 0, 2))).reshape(q.shape)
+    mixed: Floats = weights @ np.ascontiguousarray(values.transpose(1, 0, 2))
+    return mixed.reshape(q.shape)
 
 
 def take(x: Floats, rows: NDArray[np.int32]) -> Floats:

@@ -1,0 +1,108 @@
+"""Checkpoint: an opened model of any format, under upstream's tensor names and [out, in] shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pynanochat.checkpoint.lazy_tensors import LazyTensors, derived, kinds
+from pynanochat.config import GPTConfig
+from pynanochat.errors import TokenizerError, UnsupportedError
+from pynanochat.tensor import FLOAT_DTYPES, Tensor
+from pynanochat.weights import LM_HEAD, WTE, Shape, check_tensors, value_embed
+
+Format = Literal["pynanochat", "nanochat", "huggingface", "nanochat-rs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a file or folder holds; tensors are views of mapped files, so that opening costs no memory."""
+
+    path: Path  # the folder
+    format: Format
+    generation: str
+    config: GPTConfig
+    tensors: Mapping[str, Tensor]
+    tokenizer_path: Path | None = None
+    meta: dict[str, Any] = field(default_factory=dict)  # step, val_bpb and whatever else was there
+    notes: tuple[str, ...] = ()  # what could not be seen in the files and was assumed
+
+    def check_values(self) -> None:
+        """Raise `DamagedFileError` if a weight is not a finite number; reads every tensor once."""
+        for name, tensor in self.tensors.items():
+            tensor.check_finite(name, str(self.path))
+
+
+class HasVocabulary(Protocol):
+    """The part of a tokenizer that a model's config must agree with."""
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are."""
+        ...
+
+
+def check_tokenizer(tokenizer: HasVocabulary, cfg: GPTConfig, where: str) -> None:
+    """Raise `TokenizerError` if a tokenizer has another vocabulary than the model."""
+    if tokenizer.vocab_size != cfg.vocab_size:
+        raise TokenizerError(f"{where}: the tokenizer has {tokenizer.vocab_size:,} ids, the model {cfg.vocab_size:,}; "
+                             "give the tokenizer that the model was trained with")
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """The shape of every tensor."""
+    return {name: shape for name, (_, shape) in kinds(tensors).items()}
+
+
+def check_floats(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise `UnsupportedError` naming a tensor that holds no floating-point numbers."""
+    for name, (dtype, _) in kinds(tensors).items():
+        if dtype not in FLOAT_DTYPES:
+            raise UnsupportedError(f"{where}: tensor {name} is {dtype}; expected one of {', '.join(FLOAT_DTYPES)}")
+
+
+def check_network(cfg: GPTConfig, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise `UnsupportedError` where tensors are not those of `cfg` in floating-point numbers."""
+    check_tensors(cfg, shapes_of(tensors), where)
+    check_floats(tensors, where)
+
+
+def differences(cfg: GPTConfig, other: GPTConfig) -> list[str]:
+    """Names of the config fields in which two networks differ; fields of features that are off do not count."""
+    left, right = _canonical(cfg), _canonical(other)
+    different = [f.name for f in fields(GPTConfig) if getattr(left, f.name) != getattr(right, f.name)]
+    if _windows(cfg) != _windows(other):
+        different.append("window_pattern")
+    return different
+
+
+def crop_vocabulary(cfg: GPTConfig, tensors: Mapping[str, Tensor]) -> tuple[GPTConfig, Mapping[str, Tensor]]:
+    """A network without the rows of its tables that pad the vocabulary and that no token reaches."""
+    rows, cropped = cfg.vocab_size, replace(cfg, padded_vocab_size=cfg.vocab_size)
+    if cfg == cropped:
+        return cfg, tensors
+    tables = {WTE, LM_HEAD, *(value_embed(layer) for layer in range(cfg.n_layer))}
+    return cropped, LazyTensors({
+        name: derived(tensors, name, (dtype, (rows, *shape[1:])), lambda data: data[:rows]) if name in tables
+        else derived(tensors, name, (dtype, shape), lambda data: data)
+        for name, (dtype, shape) in kinds(tensors).items()})
+
+
+def _windows(cfg: GPTConfig) -> list[int | None]:
+    return [cfg.window(layer) for layer in range(cfg.n_layer)]
+
+
+def _canonical(cfg: GPTConfig) -> GPTConfig:
+    default = GPTConfig()
+    unused = ["window_pattern", "short_window"]  # compared by what they mean, layer by layer
+    unused += [] if cfg.value_embeds else ["value_gate_width", "value_gate_gain"]
+    unused += [] if cfg.smear else ["smear_gate_width"]
+    values = {f.name: getattr(cfg, f.name) for f in fields(GPTConfig)}
+    values |= {name: getattr(default, name) for name in unused}
+    if not cfg.value_embeds:
+        values["value_gate_width"] = 1
+    if not cfg.smear:
+        values["smear_gate_width"] = 1
+    return GPTConfig(**values)

@@ -1,0 +1,108 @@
+"""From a model's name to its folder: a path, the bundled model, a tag under NANOCHAT_BASE_DIR, or a hub id.
+
+Source: karpathy/nanochat nanochat/checkpoint_manager.py and nanochat/common.py, 92d63d4.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from pynanochat.checkpoint import hub
+from pynanochat.checkpoint.nanochat import find_last_step, model_file
+from pynanochat.errors import CheckpointError, NotFoundError
+
+__all__ = ["BUNDLED", "STAGES", "base_dir", "find_largest_model", "find_last_step", "resolve"]
+
+BUNDLED = "story5m"
+STAGES = {  # newest first: the same tag may be in several
+    "rl": "chatrl_checkpoints", "sft": "chatsft_checkpoints", "mid": "mid_checkpoints", "base": "base_checkpoints",
+}
+_ASSETS = Path(__file__).parent.parent / "assets"
+_TAG = re.compile(r"(?:(?P<source>[a-z]+)/)?(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})(?:@(?P<step>\d{1,12}))?")
+_HUB_ID = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]{0,99}/[A-Za-z0-9][\w.-]{0,99})(?:@(?P<revision>[\w./-]{1,200}))?", re.ASCII)
+
+
+def base_dir() -> Path:
+    """Where upstream keeps its models: NANOCHAT_BASE_DIR, else ~/.cache/nanochat."""
+    return Path(os.environ.get("NANOCHAT_BASE_DIR") or Path.home() / ".cache" / "nanochat").expanduser()
+
+
+def find_largest_model(folder: Path) -> str:
+    """The tag of the deepest model of a folder, d<depth> by upstream's rule, else the newest one."""
+    tags = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    if not tags:
+        raise NotFoundError(f"{folder} holds no models")
+    deep = [(int(match[1]), tag) for tag in tags if (match := re.match(r"d(\d{1,12})", tag))]
+    if deep:
+        return max(deep, key=lambda pair: pair[0])[1]
+    return max(tags, key=lambda tag: (folder / tag).stat().st_mtime)
+
+
+def resolve(
+    name: str | os.PathLike[str] | None, *, source: str | None = None, step: int | None = None, offline: bool = False
+) -> Path:
+    """The folder of a model, or its model_*.pt where a step is asked for.
+
+    An existing path wins, then the bundled model, then tags ("d20", "sft/d20", "d20@650", newest stage first), then
+    a hub id ("owner/name", "owner/name@revision"), which is downloaded. None is the bundled model, or the largest one
+    of `source`. Raises `NotFoundError` with what was looked at and what there is.
+    """
+    if source is not None and source not in STAGES:
+        raise CheckpointError(f"source is {source!r}; expected one of {', '.join(reversed(STAGES))}")
+    if name is None:
+        if source is None:
+            return _bundled(BUNDLED)
+        return _with_step(base_dir() / STAGES[source] / find_largest_model(base_dir() / STAGES[source]), step)
+    text = os.fspath(name)
+    path = Path(text).expanduser()
+    if text and "\0" not in text and len(text) < 4096 and _exists(path):
+        return _with_step(path, step)
+    looked = [str(path)[:300]]
+    if text == BUNDLED:
+        return _bundled(text)
+    match = _TAG.fullmatch(text)
+    if match and match["source"] in (None, source, *STAGES):
+        found = _tag(match["tag"], match["source"] or source, looked)
+        if found is not None:
+            return _with_step(found, int(match["step"]) if match["step"] else step)
+    hub_id = _HUB_ID.fullmatch(text)
+    if hub_id and text.partition("/")[0] not in STAGES:
+        return hub.download(hub_id["repo"], revision=hub_id["revision"], step=step, offline=offline)
+    raise NotFoundError(f"no model {text[:200]!r}: looked at {', '.join(looked)[:600]}; {_known()}")
+
+
+def _tag(tag: str, source: str | None, looked: list[str]) -> Path | None:
+    for stage in [source] if source else STAGES:
+        folder = base_dir() / STAGES[stage] / tag
+        if folder.is_dir():
+            return folder
+        looked.append(str(folder))
+    return None
+
+
+def _with_step(path: Path, step: int | None) -> Path:
+    return path if step is None or path.is_file() else model_file(path, step)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _bundled(name: str) -> Path:
+    folder = _ASSETS / name
+    if not folder.is_dir():
+        raise NotFoundError(f"the bundled model {name} is not installed: no {folder}; install pynanochat again")
+    return folder
+
+
+def _known() -> str:
+    tags = [f"{stage}/{entry.name}" for stage, place in STAGES.items() if (base_dir() / place).is_dir()
+            for entry in sorted((base_dir() / place).iterdir()) if entry.is_dir()]
+    there = ", ".join(tags)[:600] if tags else f"nothing under {base_dir()}"
+    return f"there is {there}, the bundled {BUNDLED!r}, and any Hugging Face id as owner/name"

@@ -1,0 +1,111 @@
+"""pynanochat's own format: config.json, model.safetensors, tokenizer.json; every constant and checksum written down.
+
+config.json: {"format": "pynanochat", "version": 1, "generation", "config": every GPTConfig field, "meta",
+"sha256": {file: hex}}; its own checksum is that of its text with these 64 digits zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pynanochat.checkpoint import json_file, safetensors_file
+from pynanochat.checkpoint.checkpoint import Checkpoint, check_network
+from pynanochat.checkpoint.mapped_file import map_file, read_small
+from pynanochat.checkpoint.staging import HashingFile
+from pynanochat.config import GPTConfig
+from pynanochat.errors import ConfigError, DamagedFileError, NotFoundError, UnsupportedError
+from pynanochat.generation import name_of
+from pynanochat.tensor import Tensor
+
+FORMAT = "pynanochat"
+VERSION = 1
+CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+_KEYS = {"format", "version", "generation", "config", "meta", "sha256"}
+
+
+def read(
+    folder: Path,
+    *,
+    tokenizer: Path | None = None,
+    softcap: float | None = None,
+    rope_table_dtype: str | None = None,
+    verify: bool = True,
+) -> Checkpoint:
+    """The checkpoint of a native folder; with `verify` the checksums of its files are compared."""
+    where = str(folder / CONFIG)
+    text = read_small(folder / CONFIG, json_file.MAX_BYTES)
+    values = json_file.parse(text, where)
+    version = values.get("version") if isinstance(values, dict) else None
+    if type(version) is not int or version < 1:
+        raise DamagedFileError(f"{where} has no version number; get an intact copy")
+    if version > VERSION:
+        raise UnsupportedError(f"{where}: version {version} of the format; this pynanochat reads up to {VERSION}, "
+                               "install a newer one")
+    kinds = {"config": dict, "meta": dict, "sha256": dict, "generation": str, "format": str}
+    if set(values) != _KEYS or not all(isinstance(values[key], kind) for key, kind in kinds.items()):
+        raise DamagedFileError(f"{where}: expected exactly the keys {', '.join(sorted(_KEYS))}; get an intact copy")
+    _check_config(text, values["sha256"], where)
+    try:
+        told = {"softcap": softcap, "rope_table_dtype": rope_table_dtype}
+        cfg = GPTConfig.from_dict(
+            values["config"] | {name: value for name, value in told.items() if value is not None})
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if verify:
+        _check_files(folder, values["sha256"])
+    tensors = safetensors_file.read(folder / MODEL)
+    check_network(cfg, tensors, str(folder / MODEL))
+    own = folder / TOKENIZER
+    return Checkpoint(
+        path=folder, format="pynanochat", generation=name_of(cfg), config=cfg, tensors=tensors, meta=values["meta"],
+        tokenizer_path=tokenizer or (own if own.is_file() else None))
+
+
+def write(folder: Path, cfg: GPTConfig, tensors: Mapping[str, Tensor], tokenizer: Any, meta: dict[str, Any]) -> None:
+    """Fill an empty folder with the files of the format."""
+    sums = {CONFIG: "0" * 64}
+    with HashingFile(folder / MODEL) as file:
+        safetensors_file.write(file, tensors, {"format": FORMAT})
+    sums[MODEL] = file.hexdigest()
+    if tokenizer is not None:
+        tokenizer.save(folder)
+        sums[TOKENIZER] = hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest()
+    values = {"format": FORMAT, "version": VERSION, "generation": name_of(cfg), "config": cfg.to_dict(), "meta": meta,
+              "sha256": sums}
+    text = json_file.dumps(values)
+    own = hashlib.sha256(text).hexdigest().encode()
+    at = text.rindex(b"0" * 64)
+    (folder / CONFIG).write_bytes(text[:at] + own + text[at + 64 :])
+
+
+def _check_config(text: bytes, sums: dict[str, Any], where: str) -> None:
+    own = sums.get(CONFIG)
+    if not isinstance(own, str) or not re.fullmatch("[0-9a-f]{64}", own):
+        raise DamagedFileError(f"{where} has no checksum of itself; get an intact copy")
+    at = text.rfind(own.encode())
+    if at < 0 or hashlib.sha256(text[:at] + b"0" * 64 + text[at + 64 :]).hexdigest() != own:
+        raise DamagedFileError(f"{where} was changed after it was written; get an intact copy, or give softcap= and "
+                               "rope_table_dtype= when loading")
+
+
+def _check_files(folder: Path, sums: dict[str, Any]) -> None:
+    if MODEL not in sums or set(sums) - {CONFIG, MODEL, TOKENIZER}:
+        raise DamagedFileError(f"{folder / CONFIG}: expected checksums of {MODEL} and {TOKENIZER}")
+    if TOKENIZER not in sums and (folder / TOKENIZER).exists():
+        raise DamagedFileError(f"{folder / TOKENIZER} is not the model's: {CONFIG} does not list it; remove it, and "
+                               "give a tokenizer by its path")
+    for name in (MODEL, TOKENIZER):
+        if name not in sums:
+            continue
+        path = folder / name
+        try:
+            with map_file(path) as view:
+                found = hashlib.sha256(view).hexdigest()
+        except NotFoundError:
+            raise NotFoundError(f"{path} is missing; get an intact copy of the folder") from None
+        if found != sums[name]:
+            raise DamagedFileError(f"{path} was altered: its SHA-256 is not the one in {CONFIG}; get an intact copy")

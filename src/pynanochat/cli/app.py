@@ -1,0 +1,52 @@
+"""The commands by name. Each is a function in a module of its own, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+
+import cyclopts
+from cyclopts.help import DefaultFormatter
+from cyclopts.help.specs import PanelSpec
+from rich.box import Box
+
+_HELP = """Run, inspect and convert nanochat models.
+
+Without a command: chat with the bundled model, or answer what is piped in."""
+
+_COMMANDS = {  # name: module and function, help
+    "chat": ("chat:chat", "Talk with a model."),
+    "generate": ("generate:generate", "Continue a text, or answer once."),
+    "inspect": ("inspect:inspect", "Show what a checkpoint holds."),
+    "convert": ("convert:convert", "Write a model in another format."),
+    "check": ("check:check", "Measure that everything works, feature by feature."),
+}
+_BLANK = Box("    \n" * 8)
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line; a wrong one costs one line on stderr."""
+    if not arguments:
+        arguments = ["chat"] if sys.stdin.isatty() else ["generate", "--chat"]
+    if arguments[0] == "generate" and "-" in arguments and "--" not in arguments:  # a lone - is no option
+        arguments = [*(argument for argument in arguments if argument != "-"), "--", "-"]
+    try:
+        result = _app()(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        print(f"nanochat: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return int(result or 0)
+
+
+def _app() -> cyclopts.App:
+    app = cyclopts.App(
+        name="nanochat", help=_HELP, help_format="plaintext", version_flags=[], result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default),
+        help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_BLANK, padding=(0, 0, 0, 1))))
+    for place, (name, (home, text)) in enumerate(_COMMANDS.items()):
+        app.command(f"pynanochat.cli.{home}", name=name, help=text, sort_key=place)
+    return app
+
+
+def _shown_default(value: object) -> object:
+    return None if value is False or value == () else value

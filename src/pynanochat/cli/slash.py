@@ -1,0 +1,182 @@
+"""What a chat understands besides messages: lines that begin with /."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pynanochat.cli import conversation_file
+from pynanochat.cli.terminal import say
+from pynanochat.errors import RequestError
+from pynanochat.sampling import SamplingPolicy
+
+if TYPE_CHECKING:
+    from pynanochat.cli.dialogue import Dialogue
+
+HELP = {
+    "/help": ("", "what there is"),
+    "/clear": ("", "forget the conversation; the system prompt stays"),
+    "/system": ("TEXT", "set the system prompt; alone: show it; none: remove it"),
+    "/set": ("NAME VALUE", "change a setting, as in /set temperature 0.9; alone: show all"),
+    "/undo": ("", "take back the last message and its answer"),
+    "/retry": ("", "answer the last message again"),
+    "/save": ("FILE", "write the conversation"),
+    "/load": ("FILE", "go on with a written conversation"),
+    "/stats": ("on|off", "speed and context; on: a line after every answer"),
+    "/tokens": ("", "the tokens of the last answer"),
+    "/quit": ("", "leave, as Ctrl-D does"),
+}
+_POLICY = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
+           "seed", "stop")
+_WHOLE = ("top_k", "seed", "max_tokens")
+
+
+class SlashCommands:
+    """The commands, acting on one dialogue."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._chat = dialogue.chat
+
+    def run(self, line: str) -> bool:
+        """Do what the line says; False for /quit. Raises `RequestError` where it says nothing known."""
+        name, _, rest = line.strip().partition(" ")
+        if name not in HELP:
+            raise RequestError(f"unknown command {name}; there is {' '.join(HELP)} (a message that begins with / is "
+                               "written //)")
+        action: Callable[[str], None] = getattr(self, f"_{name[1:]}")
+        if name == "/quit":
+            return False
+        action(rest.strip())
+        return True
+
+    def _quit(self, rest: str) -> None:
+        """Nothing to do: `run` tells the loop."""
+
+    def _help(self, rest: str) -> None:
+        for name, (takes, text) in HELP.items():
+            say(f"  {f'{name} {takes}':<16}  {text}")
+        say("  Alt-Enter starts a new line; Ctrl-C stops an answer.", "dim")
+
+    def _clear(self, rest: str) -> None:
+        self._chat.clear()
+        say("forgotten", "dim")
+
+    def _system(self, rest: str) -> None:
+        if rest:
+            self._chat.system = None if rest == "none" else rest
+        say(f"system prompt: {self._chat.system or 'none'}", "dim")
+
+    def _set(self, rest: str) -> None:
+        chat = self._chat
+        if not rest:
+            for name, value in self._settings().items():
+                say(f"  {name:<20}{_shown(value)}")
+            return
+        name, _, text = rest.partition(" ")
+        if name not in self._settings():
+            raise RequestError(f"unknown setting {name!r}; there is {', '.join(self._settings())}")
+        value = _value(name, text.strip())
+        if name == "tools":
+            chat.tools = value
+        elif name == "max_tokens":
+            if value < 1:
+                raise RequestError(f"max_tokens is {value}; expected 1 or more")
+            chat.max_tokens = value
+        else:
+            chat.policy = chat.policy.replace(**{name: value})
+        say(f"{name} is {_shown(value)}", "dim")
+
+    def _undo(self, rest: str) -> None:
+        turn = self._chat.undo()
+        say("there is nothing to take back" if turn is None else f"taken back: {turn.user}", "dim")
+
+    def _retry(self, rest: str) -> None:
+        chat = self._chat
+        turn = chat.undo()
+        if turn is None:
+            raise RequestError("there is no message to answer again")
+        if chat.policy.temperature == 0:
+            say("note: at temperature 0 the answer is the same", "dim")
+        elif chat.policy.seed is not None:
+            chat.policy = chat.policy.replace(seed=(chat.policy.seed + 1) % 2**64)
+            say(f"seed is now {chat.policy.seed}", "dim")
+        self._dialogue.answer(turn.user)
+
+    def _save(self, rest: str) -> None:
+        path = _path(rest, "/save")
+        conversation_file.write(path, self._chat)
+        say(f"{len(self._chat.turns)} turns written to {path}", "dim")
+
+    def _load(self, rest: str) -> None:
+        path = _path(rest, "/load")
+        conversation_file.read(path, self._chat)
+        say(f"{len(self._chat.turns)} turns read from {path}", "dim")
+
+    def _stats(self, rest: str) -> None:
+        dialogue, chat = self._dialogue, self._chat
+        if rest not in ("", "on", "off"):
+            raise RequestError(f"/stats {rest}: expected on, off or nothing")
+        if rest:
+            dialogue.shows_speed = rest == "on"
+        facts = chat.llm.backend
+        say(f"  last answer   {dialogue.speed}")
+        say(f"  conversation  {len(chat.turns)} turns, {self._used()} of {chat.llm.context} tokens"
+            + (f", {chat.dropped} left out" if chat.dropped else ""))
+        say(f"  backend       {facts.name} on {facts.device} in {facts.dtype}")
+
+    def _tokens(self, rest: str) -> None:
+        if not self._chat.turns:
+            raise RequestError("nothing has been said yet")
+        tokenizer = self._chat.llm.need_tokenizer()
+        answer = self._chat.turns[-1].answer
+        say("  ".join(f"{token} {tokenizer.decode([token])!r}" for token in answer))
+        say(f"{len(answer)} tokens", "dim")
+
+    def _used(self) -> int:
+        """Tokens of the last prompt and its answer."""
+        chat, dropped = self._chat, self._chat.dropped
+        if not chat.turns:
+            return 0
+        last = chat.turns.pop()
+        try:
+            return len(chat.prompt(last)) + len(last.answer)
+        finally:
+            chat.turns.append(last)
+            chat.dropped = dropped
+
+    def _settings(self) -> dict[str, Any]:
+        chat = self._chat
+        values = {name: getattr(chat.policy, name) for name in _POLICY}
+        return values | {"max_tokens": chat.max_tokens, "tools": chat.tools}
+
+
+def _value(name: str, text: str) -> Any:
+    if name == "tools":
+        if text not in ("on", "off"):
+            raise RequestError(f"tools is {text!r}; expected on or off")
+        return text == "on"
+    if name == "stop":
+        return () if text in ("", "none") else (text.replace("\\n", "\n"),)
+    if name == "seed" and text == "none":
+        return None
+    try:
+        return int(text) if name in _WHOLE else float(text)
+    except ValueError:
+        kind = "whole number" if name in _WHOLE else "number"
+        raise RequestError(f"{name} is {text!r}; expected a {kind}") from None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " ".join(map(repr, value)) or "none"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _path(rest: str, name: str) -> Path:
+    if not rest:
+        raise RequestError(f"{name} needs the name of a file")
+    return Path(rest).expanduser()

@@ -1,0 +1,152 @@
+"""Engine: submit requests, step, read events. A step is schedule, run, commit; one thread owns it."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynanochat.batch import Batch
+from pynanochat.config import GPTConfig
+from pynanochat.engine.request import Event, FinishReason, Request, Sequence, TokenLogprobs
+from pynanochat.engine.scheduler import Scheduler, Work
+from pynanochat.errors import ContextError, RequestError
+from pynanochat.philox import fresh_seed
+from pynanochat.runner import Runner
+from pynanochat.sampling import top_logprobs
+
+
+class Engine:
+    """Runs requests together on one runner; what a request gets does not depend on the others."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        cfg: GPTConfig,
+        *,
+        context: int | None = None,
+        step_tokens: int = 256,
+        max_sequences: int = 256,
+    ) -> None:
+        self.context = context or cfg.sequence_len
+        self.scheduler = Scheduler(cfg, runner.facts.pages, step_tokens=step_tokens, max_sequences=max_sequences)
+        self._runner = runner
+        self._cfg = cfg
+        self._ids = count()
+        self._events: list[Event] = []
+
+    def submit(self, request: Request) -> int:
+        """The id of the queued request; its events come from `step`. Raises `RequestError` or `ContextError`."""
+        self._check(request)
+        request_id = next(self._ids)
+        policy = request.policy
+        seed = fresh_seed() if policy.seed is None else policy.seed
+        room = self.context - len(request.prompt)
+        limit = len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
+        samples = [Sequence(request_id, request, i, seed, self._cfg.vocab_size, limit) for i in range(policy.n)]
+        if limit == len(request.prompt) and request.on_prompt_logits is None:
+            for sample in samples:
+                self._finish(sample, "length")
+        else:
+            self.scheduler.add(samples)
+        return request_id
+
+    def step(self) -> list[Event]:
+        """Run one step of everything that runs, and say what came of it; empty when nothing is left to do."""
+        work, copies = self.scheduler.schedule()
+        if work:
+            try:
+                for group, source, target in copies:
+                    self._runner.copy_page(group, source, target)
+                logits = self._runner.forward(Batch.of([self.scheduler.span(item) for item in work])).numpy()
+            except Exception as error:  # the cache is in an unknown state: everything on it ends
+                for sequence in self.scheduler.admitted():
+                    self._finish(sequence, "error", error=error)
+            else:
+                row = 0
+                for item in work:
+                    self._commit(item, logits[row : row + item.sampled])
+                    row += item.sampled
+        events, self._events = self._events, []
+        return events
+
+    def cancel(self, request_id: int, sample: int | None = None) -> None:
+        """End a request, or one sample of it, now; what has ended already or is unknown is left alone."""
+        withdrawn = [] if sample is not None else self.scheduler.withdraw(request_id)
+        for sequence in withdrawn or self.scheduler.samples(request_id):
+            if sample in (None, sequence.sample):
+                self._finish(sequence, "cancelled")
+
+    @property
+    def idle(self) -> bool:
+        """Whether `step` would have nothing to do and nothing to say."""
+        return not (self.scheduler.running or self.scheduler.waiting or self._events)
+
+    def _check(self, request: Request) -> None:
+        if not request.prompt:
+            raise RequestError("the prompt holds no token; give at least one, such as <|bos|>")
+        request.policy.check_vocab(self._cfg.vocab_size)
+        if request.max_tokens is not None and request.max_tokens < 0:
+            raise RequestError(f"max_tokens is {request.max_tokens}; expected 0 or more")
+        if len(request.prompt) > self.context:
+            raise ContextError(f"the prompt has {len(request.prompt)} tokens, the context holds {self.context}; "
+                               "shorten it, or load the model with a larger context")
+
+    def _commit(self, work: Work, logits: NDArray[np.float32]) -> None:
+        """Count the rows that ran; where a sequence has no missing token left, sample the next one."""
+        sequence, request = work.sequence, work.sequence.request
+        if sequence.finish_reason:
+            return
+        first = sequence.computed
+        self.scheduler.advance(work)
+        if request.on_prompt_logits is not None and first < len(request.prompt):
+            try:
+                request.on_prompt_logits(first, logits)
+            except Exception as error:
+                self._finish(sequence, "error", error=error)
+                return
+        if not sequence.missing:
+            for sample in (sequence, *self.scheduler.fork(sequence)):
+                self._extend(sample, logits[-1])
+
+    def _extend(self, sequence: Sequence, logits: NDArray[np.float32]) -> None:
+        """Sample a token (V,) and follow it with what the tool forces."""
+        if len(sequence.tokens) >= sequence.limit:
+            self._finish(sequence, "length")
+            return
+        try:
+            mask = sequence.constraint.mask() if sequence.constraint else None
+            token = sequence.sampler.draw(logits, sequence.history, sequence.n_output, mask)
+        except Exception as error:  # logits that are no numbers, or a processor of the user's that fails
+            self._finish(sequence, "error", error=error)
+            return
+        if sequence.ends_with(token):
+            self._finish(sequence, "stop", end_token=token)
+            return
+        wanted = sequence.request.policy.logprobs
+        logprobs = None if wanted is None else TokenLogprobs(*top_logprobs(logits, token, wanted))
+        sequence.append(token)
+        self._events.append(Event(sequence.request_id, sequence.sample, token, logprobs=logprobs))
+        for forced in sequence.tool.push(token) if sequence.tool else ():
+            if len(sequence.tokens) >= sequence.limit:
+                break
+            sequence.append(forced)
+            self._events.append(Event(sequence.request_id, sequence.sample, forced, forced=True))
+        if len(sequence.tokens) >= sequence.limit:
+            self._finish(sequence, "length")
+
+    def _finish(
+        self,
+        sequence: Sequence,
+        reason: FinishReason,
+        *,
+        end_token: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        if sequence.finish_reason:
+            return
+        sequence.finish_reason = reason
+        self.scheduler.release(sequence)
+        self._events.append(Event(sequence.request_id, sequence.sample, finish_reason=reason,
+                                  end_token=end_token, error=error))

@@ -1,0 +1,216 @@
+"""LLM: the front door. Load a model of any nanochat generation and format, and generate with it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynanochat import checkpoint
+from pynanochat.backends import choose, open_runner
+from pynanochat.checkpoint import Checkpoint
+from pynanochat.config import GPTConfig
+from pynanochat.engine.engine import Engine
+from pynanochat.engine.request import Request
+from pynanochat.errors import BackendError, ContextError, PolicyError, RequestError, TokenizerError
+from pynanochat.output import Output
+from pynanochat.runner import Facts, Runner, page_counts
+from pynanochat.sampling import SamplingPolicy
+from pynanochat.session import Chat
+from pynanochat.stream import SharedEngine, Stream
+from pynanochat.tokenizer import Tokenizer
+from pynanochat.tools import ToolMachine
+
+Prompt: TypeAlias = str | Sequence[int]
+ContextPolicy: TypeAlias = Literal["drop", "stop", "error"]
+
+DEFAULT_MAX_TOKENS = 256
+STEP_TOKENS = 256  # rows of a step: a prompt is prefilled in chunks of this many tokens
+CACHE_BYTES = 512 << 20
+
+
+class LLM:
+    """A loaded model; may be used from several threads, whose requests then run together."""
+
+    def __init__(
+        self,
+        source: Checkpoint,
+        runner: Runner,
+        tokenizer: Tokenizer | None,
+        *,
+        context: int,
+        context_policy: ContextPolicy = "drop",
+    ) -> None:
+        self.checkpoint = source
+        self.config: GPTConfig = source.config
+        self.tokenizer = tokenizer
+        self.context = context
+        self.context_policy = context_policy
+        self._runner = runner
+        self._shared = SharedEngine(Engine(runner, source.config, context=context, step_tokens=STEP_TOKENS))
+
+    @property
+    def backend(self) -> Facts:
+        """Name, device, precision and capacity of the backend that was chosen, and why it was."""
+        return self._runner.facts
+
+    def __repr__(self) -> str:
+        facts = self.backend
+        return (f"LLM({self.checkpoint.path.name}, {self.checkpoint.generation}, {self.config.n_layer} layers, "
+                f"{facts.name} on {facts.device} in {facts.dtype})")
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """float32 (T, V): for each token the logits of the one after it, softcapped as the model defines."""
+        rows: list[NDArray[np.float32]] = []
+        request = Request(prompt=tuple(tokens), max_tokens=0,
+                          on_prompt_logits=lambda first, logits: rows.append(logits.copy()))
+        Stream(self._shared, None, [request]).drain()
+        return np.concatenate(rows)
+
+    @overload
+    def generate(self, prompt: Prompt, max_tokens: int | None = ..., **settings: Any) -> Output: ...
+    @overload
+    def generate(self, prompt: Sequence[Prompt], max_tokens: int | None = ..., **settings: Any) -> list[Output]: ...
+    def generate(
+        self, prompt: Prompt | Sequence[Prompt], max_tokens: int | None = DEFAULT_MAX_TOKENS, **settings: Any
+    ) -> Output | list[Output]:
+        """The answer to a prompt, or answers in order to a list of them; `settings` as in `stream`."""
+        outputs = self.stream(prompt, max_tokens, **settings).drain()
+        return outputs[0] if _is_one(prompt) else outputs
+
+    def stream(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        *,
+        policy: SamplingPolicy | None = None,
+        tools: bool = True,
+        **sampling: Any,
+    ) -> Stream:
+        """The answer in pieces, while it is made.
+
+        A text prompt starts with <|bos|>, ids are taken as they are. `policy` or the fields of `SamplingPolicy` by
+        name say how to sample; `tools` lets the model use its calculator; None for `max_tokens` goes on to the end of
+        the context. Raises `ContextError` for a prompt that does not fit, `PolicyError` for a wrong setting.
+        """
+        settled = settle(policy, sampling)
+        prompts = [prompt] if _is_one(prompt) else list(prompt)
+        requests = [self.request(self.encode(one), max_tokens, settled, tools=tools) for one in prompts]  # type: ignore[arg-type]
+        return Stream(self._shared, self.tokenizer, requests)
+
+    def chat(self, system: str | None = None, max_tokens: int = DEFAULT_MAX_TOKENS, **settings: Any) -> Chat:
+        """A conversation with the model; `settings` as in `stream`."""
+        tools = bool(settings.pop("tools", True))
+        policy = settle(settings.pop("policy", None), settings)
+        return Chat(self, system=system, max_tokens=max_tokens, policy=policy, tools=tools)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The tokens of a prompt: <|bos|> and the text, or ids as they are."""
+        if not isinstance(prompt, str):
+            return [int(token) for token in prompt]
+        return self.need_tokenizer().encode_with_bos(prompt)
+
+    def request(
+        self, tokens: Sequence[int], max_tokens: int | None, policy: SamplingPolicy, *, tools: bool = True
+    ) -> Request:
+        """What the engine runs for these prompt tokens, ended by <|assistant_end|> or <|bos|>."""
+        if self.context_policy == "error" and len(tokens) + (max_tokens or 0) > self.context:
+            raise ContextError(f"{len(tokens)} prompt tokens and {max_tokens} more do not fit the context of "
+                               f"{self.context}; shorten the prompt, ask for less, or load with a larger context")
+        special: Mapping[str, int] = self.tokenizer.special_tokens if self.tokenizer else {}
+        ends = [special[name] for name in ("<|assistant_end|>", "<|bos|>") if name in special]
+        machine = None
+        if tools and self.tokenizer is not None and "<|python_start|>" in special:
+            machine = ToolMachine(self.tokenizer)
+        elif policy.stop and self.tokenizer is None:
+            raise RequestError("stop strings need a tokenizer; load with tokenizer=, or use stop_tokens")
+        return Request(prompt=tuple(tokens), policy=policy, max_tokens=max_tokens, end_tokens=ends, tool=machine)
+
+    def run(self, requests: list[Request]) -> Stream:
+        """The answers to ready-made requests."""
+        return Stream(self._shared, self.tokenizer, requests)
+
+    def need_tokenizer(self) -> Tokenizer:
+        """The tokenizer; `TokenizerError` where the model was loaded without one."""
+        if self.tokenizer is None:
+            raise TokenizerError(f"{self.checkpoint.path}: there is no tokenizer with this model, so it runs on token "
+                                 "ids only; give its folder as tokenizer=")
+        return self.tokenizer
+
+
+def load(
+    name: str | os.PathLike[str] | None = None,
+    *,
+    backend: str | None = None,
+    dtype: str | None = None,
+    quantize: str | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    source: str | None = None,
+    step: int | None = None,
+    softcap: float | None = None,
+    rope_table_dtype: str | None = None,
+    context: int | None = None,
+    context_policy: ContextPolicy = "drop",
+    cache_bytes: int = CACHE_BYTES,
+) -> LLM:
+    """The model of that name: a path, a bundled name, a tag under NANOCHAT_BASE_DIR or a Hugging Face id.
+
+    None is the bundled model. `source` picks base, mid, sft or rl of a tag, `step` one of its checkpoints. `softcap`
+    and `rope_table_dtype` settle what tensors do not show. `context` is in tokens, up to ten times sequence_len;
+    `context_policy` says what a long chat does at its end: "drop" the oldest turns, "stop", or "error".
+    Raises `CheckpointError`, `TokenizerError`, `ConfigError` or `BackendError`.
+    """
+    if quantize is not None:
+        raise BackendError(f"quantize={quantize!r}: this version runs weights in the precision of the backend only; "
+                           "leave quantize out")
+    if context_policy not in ("drop", "stop", "error"):
+        raise RequestError(f"context_policy is {context_policy!r}; expected 'drop', 'stop' or 'error'")
+    opened = checkpoint.open(checkpoint.resolve(name, source=source, step=step), step=step, tokenizer=tokenizer,
+                             softcap=softcap, rope_table_dtype=rope_table_dtype)
+    cfg = opened.config
+    room = cfg.sequence_len if context is None else context
+    if not 1 <= room <= cfg.max_context:
+        raise ContextError(f"a context of {room} tokens is not possible; expected 1 to {cfg.max_context}, "
+                           f"ten times sequence_len")
+    words = None
+    if opened.tokenizer_path is not None:
+        words = Tokenizer.load(opened.tokenizer_path)
+        checkpoint.check_tokenizer(words, cfg, str(opened.tokenizer_path))
+    choice = choose(backend, dtype, cfg)
+    if choice.warning:
+        warnings.warn(choice.warning, stacklevel=2)
+    width = {"float64": 8, "float32": 4, "bfloat16": 2}[choice.dtype]
+    pages = page_counts(cfg, room, STEP_TOKENS, width, cache_bytes)
+    runner = open_runner(choice, cfg, opened.tensors.__getitem__, context=room, pages=pages)
+    return LLM(opened, runner, words, context=room, context_policy=context_policy)
+
+
+def save(llm: LLM, folder: str | os.PathLike[str], format: str = "native") -> None:  # noqa: A002
+    """Write the model into `folder`, atomically: "native", "nanochat", "huggingface" or "burn".
+
+    Raises `UnsupportedError` for a format that cannot hold this network exactly.
+    """
+    source = llm.checkpoint
+    checkpoint.save(folder, config=source.config, tensors=source.tensors, tokenizer=llm.tokenizer, format=format,
+                    meta=source.meta)
+
+
+def settle(policy: SamplingPolicy | None, sampling: dict[str, Any]) -> SamplingPolicy:
+    """One policy from a policy, or from its fields by name."""
+    if policy is not None and sampling:
+        raise PolicyError(f"{next(iter(sampling))} is given beside policy; put it into the policy")
+    if policy is not None:
+        return policy
+    unknown = sorted(set(sampling) - set(SamplingPolicy.__dataclass_fields__))
+    if unknown:
+        raise PolicyError(f"unknown setting {unknown[0]!r}; expected one of "
+                          f"{', '.join(SamplingPolicy.__dataclass_fields__)}")
+    return SamplingPolicy(**sampling)
+
+
+def _is_one(prompt: Prompt | Sequence[Prompt]) -> bool:
+    return isinstance(prompt, str) or not len(prompt) or isinstance(prompt[0], (int, np.integer))

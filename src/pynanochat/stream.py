@@ -1,0 +1,155 @@
+"""Stream: the answers to one call while they are made; draining it is how everything else gets them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+from pynanochat.engine.engine import Engine
+from pynanochat.engine.request import Event, Request
+from pynanochat.output import Output, Piece, Transcript, Usage
+from pynanochat.tokenizer import Tokenizer
+
+
+class SharedEngine:
+    """One engine for many streams, from any thread: whoever waits for an event runs the next step for all."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._lock = threading.Lock()
+        self._inbox: dict[int, deque[Event]] = {}
+
+    def submit(self, request: Request) -> int:
+        """The id of a request whose events `next_event` gives."""
+        with self._lock:
+            request_id = self.engine.submit(request)
+            self._inbox[request_id] = deque()
+        return request_id
+
+    def next_event(self, request_ids: list[int]) -> Event:
+        """The next event of any of these requests, one of which at least must still run."""
+        while True:
+            with self._lock:
+                for request_id in request_ids:
+                    if self._inbox[request_id]:
+                        return self._inbox[request_id].popleft()
+                for event in self.engine.step():
+                    if event.request_id in self._inbox:
+                        self._inbox[event.request_id].append(event)
+
+    def cancel(self, request_id: int, sample: int | None = None) -> None:
+        """End a request or one of its samples; its last event still comes."""
+        with self._lock:
+            self.engine.cancel(request_id, sample)
+
+    def forget(self, request_ids: list[int]) -> None:
+        """End these requests and drop their events."""
+        with self._lock:
+            for request_id in request_ids:
+                self.engine.cancel(request_id)
+                self._inbox.pop(request_id, None)
+
+
+class Stream(Iterator[Piece]):
+    """Pieces of the answers in the order in which they come; `outputs` holds each prompt's answers at the end.
+
+    Leaving it early, by `close`, by leaving a `with` block or by letting go of it, ends the requests at once.
+    """
+
+    def __init__(self, shared: SharedEngine, tokenizer: Tokenizer | None, requests: list[Request]) -> None:
+        self._shared = shared
+        self._requests = requests
+        self._started = time.perf_counter()
+        self._ids: list[int] = []
+        try:
+            for request in requests:
+                self._ids.append(shared.submit(request))
+        except BaseException:
+            shared.forget(self._ids)
+            raise
+        self._prompts = {request_id: place for place, request_id in enumerate(self._ids)}
+        self._transcripts = {
+            (place, sample): Transcript(tokenizer, tuple(request.policy.stop))
+            for place, request in enumerate(requests) for sample in range(request.policy.n)}
+        self._first: dict[tuple[int, int], float] = {}
+        self._done: dict[tuple[int, int], Output] = {}
+        self._pieces = self._run()
+
+    def __next__(self) -> Piece:
+        return next(self._pieces)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_pieces" in self.__dict__:
+            self.close()
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._pieces.close()
+        self._shared.forget(self._ids)
+
+    def drain(self) -> list[Output]:
+        """Run to the end; each prompt's first sample, which holds the others."""
+        for _ in self:
+            pass
+        return self.outputs
+
+    @property
+    def outputs(self) -> list[Output]:
+        """Each prompt's first sample with all of its samples; complete when the stream has ended."""
+        results = []
+        for place, request in enumerate(self._requests):
+            samples = [self._done[place, i] for i in range(request.policy.n) if (place, i) in self._done]
+            if samples:
+                results.append(replace(samples[0], samples=samples))
+        return results
+
+    def _run(self) -> Generator[Piece, None, None]:
+        try:
+            while len(self._done) < len(self._transcripts):
+                event = self._shared.next_event(self._ids)
+                if event.error is not None:
+                    raise event.error
+                yield from self._pieces_of(event)
+        finally:
+            self._shared.forget(self._ids)
+
+    def _pieces_of(self, event: Event) -> Iterator[Piece]:
+        key = place, sample = self._prompts[event.request_id], event.sample
+        transcript = self._transcripts[key]
+        if key in self._done:
+            return
+        if event.token is not None:
+            self._first.setdefault(key, time.perf_counter())
+            for kind, content in transcript.push(event.token, event.forced, event.logprobs):
+                yield Piece(content, kind, (event.token,), event.forced, event.logprobs, None, place, sample)
+            if transcript.stop is not None:
+                self._finish(key, replace(event, token=None, finish_reason="stop"))
+                self._shared.cancel(event.request_id, sample)
+                yield Piece("", finish_reason="stop", prompt=place, sample=sample)
+        elif event.finish_reason is not None:
+            kind, rest = transcript.flush()
+            if transcript.stop is None:
+                self._finish(key, event)
+                yield Piece(rest, kind, finish_reason=event.finish_reason, prompt=place, sample=sample)
+
+    def _finish(self, key: tuple[int, int], event: Event) -> None:
+        assert event.finish_reason is not None
+        place, sample = key
+        transcript, request = self._transcripts[key], self._requests[place]
+        now = time.perf_counter()
+        usage = Usage(len(request.prompt), len(transcript.tokens), self._first.get(key, now) - self._started,
+                      now - self._started)
+        self._done[key] = Output(
+            text="".join(transcript.shown), tokens=transcript.tokens, forced=transcript.forced,
+            finish_reason=event.finish_reason, end_token=event.end_token, stop=transcript.stop,
+            logprobs=None if request.policy.logprobs is None else transcript.logprobs,
+            usage=usage, parts=transcript.parts, sample=sample)

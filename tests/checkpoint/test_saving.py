@@ -1,0 +1,184 @@
+"""A save leaves the old checkpoint or the new one, and never touches files that are not ours."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_checkpoint_formats import equal, random_model
+
+from pynanochat import checkpoint
+from pynanochat.checkpoint import native, staging
+from pynanochat.errors import CheckpointError, DamagedFileError, UnsupportedError
+from pynanochat.tensor import Tensor
+
+CFG, TENSORS = random_model()
+OTHER, OTHER_TENSORS = random_model(n_layer=2)
+
+
+def save(path, cfg=CFG, tensors=TENSORS, **options):
+    return checkpoint.save(path, config=cfg, tensors=tensors, **options)
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_replaces_a_checkpoint(exchange, tmp_path, monkeypatch):
+    if not exchange:
+        monkeypatch.setattr(staging, "_exchange", lambda *_: False)
+    opened = checkpoint.open(save(tmp_path / "x"))
+    save(tmp_path / "x", OTHER, OTHER_TENSORS)
+    assert checkpoint.open(tmp_path / "x").config == OTHER
+    equal(opened.tensors, TENSORS)  # its file is still mapped
+    save(tmp_path / "x", opened.config, opened.tensors)  # onto where it came from
+    assert checkpoint.open(tmp_path / "x").config == CFG
+    assert leftovers(tmp_path) == []
+    mode = stat.S_IMODE((tmp_path / "x").stat().st_mode)
+    (tmp_path / "plain").mkdir()
+    assert mode == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_into_an_empty_folder_a_new_one_and_through_a_link(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    assert checkpoint.open(save(tmp_path / "empty")).config == CFG
+    assert checkpoint.open(save(tmp_path / "a" / "b" / "c")).config == CFG
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    save(tmp_path / "link", OTHER, OTHER_TENSORS)
+    assert (tmp_path / "link").is_symlink()
+    assert checkpoint.open(tmp_path / "empty").config == OTHER
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert save("~/home").is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize(("names", "message"), [
+    (["notes.txt"], "notes.txt"), (["model_000001.pt", "optim_000001_rank0.pt"], "optim"), ([".git"], r"\.git"),
+    (["model_000001.pt", "model_000002.pt"], "2 sets of weights"), (["config.json"], "no weights"),
+    (["model.safetensors", "model.safetensors.d/"], r"safetensors\.d")])
+def test_never_deletes_what_is_not_ours(names, message, tmp_path):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for name in names:
+        (folder / name).mkdir() if name.endswith("/") else (folder / name).write_text("precious")
+    with pytest.raises(CheckpointError, match=message):
+        save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(name.rstrip("/") for name in names)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(CheckpointError, match="is a file"):
+        save(tmp_path / "file")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        save(tmp_path / "file" / "below")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "mkdir"])
+def test_failing_calls_leave_the_old_one(call, tmp_path, monkeypatch):
+    save(tmp_path / "x")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "x").iterdir()}
+    monkeypatch.setattr(staging, "_exchange", lambda *_: False)
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    failed = 0
+    for number in range(4):
+        real, count = getattr(os, call), iter(range(100))
+        monkeypatch.setattr(os, call, lambda *a, real=real, count=count, number=number, **k: (
+            fail() if next(count) == number else real(*a, **k)))
+        try:
+            save(tmp_path / "x", OTHER, OTHER_TENSORS)
+        except CheckpointError as error:
+            said = str(error)
+            failed += 1
+            assert "No space left" in said and str(tmp_path / "x") in said  # noqa: PT018
+            if "is saved, but" not in said:
+                assert {path.name: path.read_bytes() for path in (tmp_path / "x").iterdir()} == before
+        monkeypatch.setattr(os, call, real)
+        assert leftovers(tmp_path) == []
+        save(tmp_path / "x")
+    assert failed
+
+
+def test_a_full_disk(tmp_path):
+    script = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[2])
+from test_checkpoint_formats import random_model
+from pynanochat import checkpoint
+from pynanochat.errors import CheckpointError
+cfg, tensors = random_model()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for kind in checkpoint.FORMATS[:2]:
+    try:
+        checkpoint.save(sys.argv[1], config=cfg, tensors=tensors, format=kind)
+    except CheckpointError as error:
+        print(error)
+"""
+    pytest.importorskip("resource")
+    here = os.path.dirname(__file__)
+    path = os.pathsep.join([*sys.path, os.path.dirname(here)])
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "x"), here], capture_output=True, text=True,
+                          check=True, env={**os.environ, "PYTHONPATH": path}, timeout=120)
+    assert done.stdout.count("was not saved: File too large") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(CheckpointError, match="Permission denied"):
+        save(tmp_path / "x")
+
+
+def test_wrong_input(tmp_path):
+    with pytest.raises(UnsupportedError, match="expected one of pynanochat, nanochat, huggingface, nanochat-rs"):
+        save(tmp_path / "x", format="gguf")
+    with pytest.raises(UnsupportedError, match="'float32' or 'bfloat16'"):
+        save(tmp_path / "x", dtype="int4")
+    with pytest.raises(UnsupportedError, match="missing"):
+        save(tmp_path / "x", tensors={})
+    bad = TENSORS | {"lm_head.weight": Tensor.of(np.full((320, 32), np.nan, np.float32))}
+    with pytest.raises(DamagedFileError, match=r"lm_head\.weight"):
+        save(tmp_path / "x", tensors=bad)
+    with pytest.raises(UnsupportedError, match="int64"):
+        save(tmp_path / "x", tensors=TENSORS | {"lm_head.weight": Tensor.of(np.zeros((320, 32), np.int64))})
+    for meta in ({"x": float("nan")}, {"x": object()}, {"x": {1, 2}}):
+        with pytest.raises(CheckpointError, match="meta data"):
+            save(tmp_path / "x", meta=meta)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_native_format(tmp_path):
+    folder = save(tmp_path / "x", meta={"step": 3, "name": "é"})
+    text = (folder / "config.json").read_text()
+    for old, new, message in (('"version": 1', '"version": 2', "version 2"),
+                              ('"softcap": 15.0', '"softcap": 16.0', "changed"),
+                              ('"step": 3', '"step": 4', "changed"), ('"meta"', '"mata"', "exactly the keys")):
+        assert old in text
+        (folder / "config.json").write_text(text.replace(old, new))
+        with pytest.raises(CheckpointError, match=message):
+            checkpoint.open(folder)
+    (folder / "config.json").write_text(text)
+    assert checkpoint.open(folder, softcap=20).config.softcap == 20
+    assert checkpoint.open(folder).meta == {"step": 3, "name": "é"}
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(DamagedFileError, match="does not list it"):
+        checkpoint.open(folder)
+    (folder / "tokenizer.json").unlink()
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(DamagedFileError, match="SHA-256"):
+        checkpoint.open(folder)
+    assert checkpoint.open(folder, verify=False).config == CFG
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
+        native.read(folder)

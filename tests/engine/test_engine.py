@@ -1,0 +1,269 @@
+"""The engine over a runner whose memory holds tokens: nothing leaks, nothing is shared wrongly, every sample ends once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from fake_runner import CONFIG, FakeRunner, next_logits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from pynanochat.engine.engine import Engine
+from pynanochat.engine.request import Event, Request
+from pynanochat.errors import ContextError, RequestError
+from pynanochat.sampling import History, Sampler, SamplingPolicy
+
+END = 63
+
+
+def expected(request: Request, sample: int, limit: int) -> tuple[list[int], str]:
+    """What a sample must give, from its own tokens alone."""
+    tokens = list(request.prompt)
+    sampler = Sampler(request.policy, request.policy.seed, sample)
+    history = History(CONFIG.vocab_size, request.prompt)
+    while len(tokens) < limit:
+        token = sampler.draw(next_logits(CONFIG, tokens), history, len(tokens) - len(request.prompt))
+        if token in request.end_tokens:
+            return tokens[len(request.prompt):], "stop"
+        tokens.append(token)
+        history.append(token)
+    return tokens[len(request.prompt):], "length"
+
+
+def make(pages: tuple[int, ...] = (40, 40), **options: int) -> tuple[Engine, FakeRunner]:
+    runner = FakeRunner(CONFIG, pages)
+    return Engine(runner, CONFIG, **options), runner
+
+
+def run(engine: Engine) -> list[Event]:
+    events = []
+    while not engine.idle:
+        events += engine.step()
+    return events
+
+
+def texts(events: list[Event]) -> dict[tuple[int, int], list[int]]:
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for event in events:
+        if event.token is not None:
+            found[event.request_id, event.sample].append(event.token)
+    return found
+
+
+def all_free(engine: Engine) -> bool:
+    return all(pool.free == pool.capacity and pool.promised == 0 for pool in engine.scheduler.pools)
+
+
+requests = st.builds(
+    Request,
+    prompt=st.lists(st.integers(0, 62), min_size=1, max_size=70).map(tuple),
+    policy=st.builds(SamplingPolicy, temperature=st.sampled_from([0.0, 1.0]), seed=st.integers(0, 9),
+                     n=st.sampled_from([1, 1, 2, 3])),
+    max_tokens=st.one_of(st.none(), st.integers(0, 40)),
+    end_tokens=st.just((END,)),
+)
+
+
+@given(st.lists(requests, min_size=1, max_size=6), st.integers(1, 40), st.integers(3, 12))
+@settings(deadline=None, max_examples=60)
+def test_every_request_gets_what_it_would_get_alone(asked: list[Request], step_tokens: int, max_sequences: int) -> None:
+    engine, _ = make((60, 60), step_tokens=step_tokens, max_sequences=max_sequences)
+    ids = {engine.submit(request): request for request in asked}
+    events = run(engine)
+    tokens = texts(events)
+    ends = [(e.request_id, e.sample, e.finish_reason) for e in events if e.finish_reason]
+    assert len(ends) == sum(request.policy.n for request in asked) == len({end[:2] for end in ends})
+    for request_id, sample, reason in ends:
+        request = ids[request_id]
+        room = CONFIG.sequence_len - len(request.prompt)
+        limit = len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
+        assert (tokens[request_id, sample], reason) == expected(request, sample, limit)
+    assert all_free(engine)
+
+
+class Histories(RuleBasedStateMachine):
+    """Requests come, run, are cancelled whole or by sample, and fail, in any order."""
+
+    running = Bundle("running")
+
+    @initialize(step_tokens=st.integers(1, 30), pages=st.integers(12, 40))
+    def start(self, step_tokens: int, pages: int) -> None:
+        self.engine, self.runner = make((pages, pages), step_tokens=step_tokens, max_sequences=5)
+        self.asked: dict[int, Request] = {}
+        self.events: list[Event] = []
+
+    @rule(target=running, request=requests)
+    def submit(self, request: Request) -> int:
+        try:
+            request_id = self.engine.submit(request)
+        except RequestError:
+            return -1
+        self.asked[request_id] = request
+        return request_id
+
+    @rule(steps=st.integers(1, 5))
+    def step(self, steps: int) -> None:
+        for _ in range(steps):
+            self.events += self.engine.step()
+
+    @rule(request_id=consumes(running))
+    def cancel(self, request_id: int) -> None:
+        self.engine.cancel(request_id)
+
+    @rule(request_id=running, sample=st.integers(0, 3))
+    def cancel_sample(self, request_id: int, sample: int) -> None:
+        self.engine.cancel(request_id, sample)
+
+    @rule()
+    def fail(self) -> None:
+        self.runner.fail_at = self.runner.steps + 1
+
+    @invariant()
+    def pages_are_counted(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        scheduler = self.engine.scheduler
+        for group, pool in enumerate(scheduler.pools):
+            held = defaultdict(int)
+            for sequence in scheduler.admitted():
+                for page in sequence.pages[group] if sequence.pages else ():
+                    if page >= 0:
+                        held[page] += 1
+            assert {p: pool.holders(p) for p in range(pool.capacity) if pool.holders(p)} == dict(held)
+            assert pool.free == pool.capacity - len(held)
+            assert pool.promised <= pool.capacity
+
+    def teardown(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        self.runner.fail_at = None
+        self.events += run(self.engine)
+        ends = [(e.request_id, e.sample) for e in self.events if e.finish_reason]
+        assert sorted(ends) == sorted((i, s) for i, r in self.asked.items() for s in range(r.policy.n))
+        finished = {(e.request_id, e.sample): e.finish_reason for e in self.events if e.finish_reason}
+        tokens = texts(self.events)
+        for (request_id, sample), reason in finished.items():
+            request = self.asked[request_id]
+            room = CONFIG.sequence_len - len(request.prompt)
+            limit = len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
+            whole, natural = expected(request, sample, limit)
+            if reason in ("stop", "length"):
+                assert (tokens[request_id, sample], reason) == (whole, natural)
+            else:
+                assert tokens[request_id, sample] == whole[: len(tokens[request_id, sample])]
+        assert all_free(self.engine)
+        assert self.engine.idle
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
+
+
+@pytest.mark.soak
+def test_histories_for_long() -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(Histories, settings=settings(deadline=None, max_examples=20_000, stateful_step_count=50))
+
+
+def test_samples_share_one_prefill() -> None:
+    engine, runner = make()
+    prompt = tuple(range(50))
+    engine.submit(Request(prompt=prompt, policy=SamplingPolicy(n=4, seed=1), max_tokens=3))
+    run(engine)
+    assert runner.rows == len(prompt) + 4 * 2  # the last token of a sample never runs
+
+
+def test_tokens_that_are_let_go_make_room() -> None:
+    """A windowed layer group holds its window, not the sequence."""
+    engine, _ = make((6, 4), step_tokens=16)
+    engine.submit(Request(prompt=tuple(range(60)), policy=SamplingPolicy.greedy(), max_tokens=30))
+    assert len(texts(run(engine))[0, 0]) == 30
+    assert all_free(engine)
+
+
+def test_a_request_that_can_never_fit_is_refused() -> None:
+    engine, _ = make((3, 3))
+    with pytest.raises(RequestError, match="needs 5 pages"):
+        engine.submit(Request(prompt=tuple(range(60)), max_tokens=20))
+    with pytest.raises(ContextError, match="the prompt has 97 tokens, the context holds 96"):
+        engine.submit(Request(prompt=(1,) * 97))
+    with pytest.raises(RequestError, match="holds no token"):
+        engine.submit(Request(prompt=()))
+    with pytest.raises(RequestError, match="token 64 is not in the vocabulary"):
+        engine.submit(Request(prompt=(1, 64)))
+    assert engine.idle
+
+
+def test_nobody_starves_behind_a_stream_of_small_requests() -> None:
+    engine, _ = make((6, 6), max_sequences=3)
+    small = Request(prompt=(1, 2), policy=SamplingPolicy.greedy(), max_tokens=5)
+    large = engine.submit(Request(prompt=tuple(range(60)), policy=SamplingPolicy.greedy(), max_tokens=20))
+    for _ in range(60):
+        engine.submit(small)
+        engine.step()
+    assert large not in {s.request_id for s in engine.scheduler.admitted()}, "the large one is done by now"
+
+
+def test_a_failing_step_ends_what_runs_and_nothing_else() -> None:
+    engine, runner = make((40, 40), max_sequences=2)
+    running = [engine.submit(Request(prompt=(i,), policy=SamplingPolicy.greedy(), max_tokens=9)) for i in range(2)]
+    waiting = engine.submit(Request(prompt=(7,), policy=SamplingPolicy.greedy(), max_tokens=9))
+    runner.fail_at = 3
+    events = run(engine)
+    ends = {e.request_id: e for e in events if e.finish_reason}
+    assert {i: ends[i].finish_reason for i in (*running, waiting)} == dict.fromkeys(running, "error") | {waiting: "length"}
+    assert isinstance(ends[running[0]].error, MemoryError)
+    assert all_free(engine)
+
+
+def test_a_processor_that_fails_ends_its_own_request_only() -> None:
+    def broken(logits: np.ndarray, tokens: object) -> np.ndarray:
+        raise ZeroDivisionError
+
+    engine, _ = make()
+    bad = engine.submit(Request(prompt=(1,), policy=SamplingPolicy(processors=[broken]), max_tokens=5))
+    good = engine.submit(Request(prompt=(1,), policy=SamplingPolicy.greedy(), max_tokens=5))
+    ends = {e.request_id: e for e in run(engine) if e.finish_reason}
+    assert isinstance(ends[bad].error, ZeroDivisionError)
+    assert ends[good].finish_reason == "length"
+
+
+class OddThenEven:
+    """A constraint: tokens alternate between odd and even."""
+
+    def __init__(self, odd: bool = True) -> None:
+        self.odd = odd
+
+    def mask(self) -> np.ndarray:
+        return np.arange(CONFIG.vocab_size) % 2 == self.odd
+
+    def push(self, token: int) -> None:
+        self.odd = not self.odd
+
+    def copy(self) -> OddThenEven:
+        return OddThenEven(self.odd)
+
+
+def test_a_constraint_rules_every_sample() -> None:
+    engine, _ = make()
+    engine.submit(Request(prompt=(1,), policy=SamplingPolicy(seed=3, n=3), max_tokens=12, constraint=OddThenEven()))
+    for tokens in texts(run(engine)).values():
+        assert [token % 2 for token in tokens] == [1, 0] * 6
+
+
+def test_prompt_logits_come_in_order_whatever_the_chunks() -> None:
+    prompt = tuple(range(50))
+    for step_tokens in (1, 7, 64):
+        engine, _ = make(step_tokens=step_tokens)
+        rows: list[np.ndarray] = []
+        starts: list[int] = []
+        engine.submit(Request(prompt=prompt, max_tokens=0,
+                              on_prompt_logits=lambda first, logits: (starts.append(first), rows.extend(logits.copy()))))
+        events = run(engine)
+        assert [e.finish_reason for e in events] == ["length"]
+        assert starts == list(range(0, 50, step_tokens))
+        assert np.array_equal(rows, [next_logits(CONFIG, prompt[: i + 1]) for i in range(50)])
