@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # test processes share the cores; spinning threads do not
+    os.environ.setdefault(variable, "1")
+
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -11,8 +11,20 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pynanochat.config import GPTConfig
     from pynanochat.errors import (
-        BackendError, CheckpointError, ConfigError, ContextError, ConversationError, DamagedFileError, NanochatError,
-        NotFoundError, PolicyError, RequestError, TokenizerError, UnsafeFileError, UnsupportedError)
+        BackendError,
+        CheckpointError,
+        ConfigError,
+        ContextError,
+        ConversationError,
+        DamagedFileError,
+        NanochatError,
+        NotFoundError,
+        PolicyError,
+        RequestError,
+        TokenizerError,
+        UnsafeFileError,
+        UnsupportedError,
+    )
     from pynanochat.inspection import Inspection, inspect
     from pynanochat.llm import LLM, load, save
     from pynanochat.output import Output, Piece

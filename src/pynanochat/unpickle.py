@@ -162,6 +162,13 @@ class _Machine:
         self.at = end
         return self.view[start:end].tobytes()
 
+    def byte(self) -> int:
+        at = self.at
+        if at >= len(self.view):
+            raise self.damaged("the pickle ends early")
+        self.at = at + 1
+        return self.view[at]
+
     def number(self, count: int) -> int:
         return int.from_bytes(self.take(count), "little")
 
@@ -214,7 +221,7 @@ class _Machine:
     # opcodes: one method for a family, bound to its numbers in _STEPS
 
     def proto(self) -> None:
-        version = self.number(1)
+        version = self.byte()
         if self.at != 2 or version > 5:
             raise self.damaged(f"no pickle of protocols 2 to 5 (protocol {version})")
 
@@ -327,16 +334,16 @@ _STEPS: dict[int, Callable[[_Machine], None]] = {
     0x4E: lambda m: m.push(None, 0),  # NONE
     0x88: lambda m: m.push(True, 0),  # NEWTRUE
     0x89: lambda m: m.push(False, 0),  # NEWFALSE
-    0x4B: lambda m: m.push(m.number(1), 0),  # BININT1
+    0x4B: lambda m: m.push(m.byte(), 0),  # BININT1
     0x4D: lambda m: m.push(m.number(2), _NUMBER_COST),  # BININT2
     0x4A: lambda m: m.long(4),  # BININT
-    0x8A: lambda m: m.long(m.number(1)),  # LONG1
+    0x8A: lambda m: m.long(m.byte()),  # LONG1
     0x8B: lambda m: m.long(m.number(4)),  # LONG4
     0x47: lambda m: m.push(struct.unpack(">d", m.take(8))[0], _NUMBER_COST),  # BINFLOAT
-    0x43: lambda m: m.bytes_(m.number(1)),  # SHORT_BINBYTES
+    0x43: lambda m: m.bytes_(m.byte()),  # SHORT_BINBYTES
     0x42: lambda m: m.bytes_(m.number(4)),  # BINBYTES
     0x8E: lambda m: m.bytes_(m.number(8)),  # BINBYTES8
-    0x8C: lambda m: m.unicode(m.number(1)),  # SHORT_BINUNICODE
+    0x8C: lambda m: m.unicode(m.byte()),  # SHORT_BINUNICODE
     0x58: lambda m: m.unicode(m.number(4)),  # BINUNICODE
     0x8D: lambda m: m.unicode(m.number(8)),  # BINUNICODE8
     0x29: lambda m: m.push((), 0),  # EMPTY_TUPLE
@@ -355,9 +362,9 @@ _STEPS: dict[int, Callable[[_Machine], None]] = {
     0x52: lambda m: m.make("call"),  # REDUCE
     0x81: lambda m: m.make("new"),  # NEWOBJ
     0x62: _Machine.build,
-    0x68: lambda m: m.get(m.number(1)),  # BINGET
+    0x68: lambda m: m.get(m.byte()),  # BINGET
     0x6A: lambda m: m.get(m.number(4)),  # LONG_BINGET
-    0x71: lambda m: m.put(m.number(1)),  # BINPUT
+    0x71: lambda m: m.put(m.byte()),  # BINPUT
     0x72: lambda m: m.put(m.number(4)),  # LONG_BINPUT
     0x94: lambda m: m.put(len(m.memo)),  # MEMOIZE
     0x51: _Machine.persistent_id,  # BINPERSID

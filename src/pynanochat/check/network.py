@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pynanochat.backends.reference import ReferenceRunner
+from pynanochat.batch import NO_TOKEN, Batch, Span
 from pynanochat.check.demo import CONFIG, PORT, Demo, difference
 from pynanochat.check.result import Check, Measure, at_most, equal
 from pynanochat.engine.request import Request
 from pynanochat.initialize import random_tensors
 from pynanochat.ops import reference
-from pynanochat.backends.reference import ReferenceRunner
-from pynanochat.batch import Batch, Span, NO_TOKEN
 from pynanochat.tensor import Tensor
 from pynanochat.weights import block_tensor, value_embed
 
@@ -29,7 +29,8 @@ def parameter_count(demo: Demo) -> Measure:
 def shape(demo: Demo) -> Measure:
     """(T, V) logits, all of them numbers."""
     logits = demo.model.logits([1, 2, 3, 4, 5])
-    return Measure(str(logits.shape), "= (5, 256), finite", logits.shape == (5, 256) and bool(np.isfinite(logits).all()))
+    right = logits.shape == (5, 256) and bool(np.isfinite(logits).all())
+    return Measure(str(logits.shape), "= (5, 256), finite", right)
 
 
 def reference_agrees(demo: Demo) -> Measure:
@@ -72,15 +73,16 @@ def beside_strangers(demo: Demo) -> Measure:
 
 def query_norms(demo: Demo) -> Measure:
     """After their norm, queries and keys have mean square 1, whatever came in."""
-    x = np.random.default_rng(demo.seed).standard_normal((64, 4, 32)) * np.logspace(-2, 3, 64)[:, None, None]
+    x = np.random.default_rng(demo.seed).standard_normal((64, 4, 32)) * np.logspace(-1, 3, 64)[:, None, None]
     normed = reference.rms_norm(x, CONFIG.norm_eps)
-    return at_most(float(np.abs(np.mean(normed**2, -1) - 1).max()), 2e-3, "reference operation, scales 0.01 to 1000")
+    return at_most(float(np.abs(np.mean(normed**2, -1) - 1).max()), 1e-4, "reference operation, scales 0.1 to 1000")
 
 
 def norm_weights(demo: Demo) -> Measure:
     """RMSNorm has nothing to learn: no tensor has the shape of a norm's weight."""
-    tensors = demo.model.checkpoint.tensors.values()
-    return equal(sum(t.shape in ((CONFIG.n_embd,), (CONFIG.head_dim,)) for t in tensors), 0, "tensors of a norm's shape")
+    shapes = [tensor.shape for tensor in demo.model.checkpoint.tensors.values()]
+    found = shapes.count((CONFIG.n_embd,)) + shapes.count((CONFIG.head_dim,))
+    return equal(found, 0, "tensors of a norm's shape")
 
 
 def grouped_heads(demo: Demo) -> Measure:
@@ -125,7 +127,8 @@ def softcap_curve(demo: Demo) -> Measure:
 def _blown_up(demo: Demo, cap: float) -> NDArray[np.float32]:
     tensors = {name: Tensor.of(t.data * np.float32(50)) if len(t.shape) == 2 else t
                for name, t in random_tensors(CONFIG, demo.seed).items()}
-    return demo.llm(replace(CONFIG, softcap=cap), tensors).logits(demo.tokens(16))
+    with np.errstate(over="ignore"):  # a gate that is shut: 1 / (1 + inf)
+        return demo.llm(replace(CONFIG, softcap=cap), tensors).logits(demo.tokens(16))
 
 
 def _repeat(tensor: Tensor, width: int, axis: int) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pynanochat.checkpoint import json_file, msgpack_file
-from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, crop_vocabulary, differences
+from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, crop_vocabulary, described, differences
 from pynanochat.checkpoint.layout import is_shape, nbytes, raw, tensor_at
 from pynanochat.checkpoint.lazy_tensors import Kind, LazyTensors, kinds
 from pynanochat.checkpoint.mapped_file import map_file
@@ -99,13 +99,12 @@ def _config(values: dict[str, Any], where: str, softcap: float | None, rope_tabl
     fields = sizes | RUST_PORT | {"padded_vocab_size": values["vocab_size"]}
     if _OURS in values:
         ours = values[_OURS]
-        if not isinstance(ours, dict) or any(ours.get(name) != size for name, size in sizes.items()):
+        if not isinstance(ours, dict) or any(
+                type(size) is not int or ours.get(name) != size for name, size in sizes.items()):
             raise DamagedFileError(f"{where}: the key {_OURS!r} contradicts the sizes beside it; get an intact copy")
         fields = ours
-    try:
-        return GPTConfig.from_dict(fields | {name: value for name, value in told.items() if value is not None})
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    fields |= {name: value for name, value in told.items() if value is not None}
+    return described(where, lambda: GPTConfig.from_dict(fields))
 
 
 class _Record:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from pynanochat.checkpoint.lazy_tensors import LazyTensors, derived, kinds
 from pynanochat.config import GPTConfig
-from pynanochat.errors import TokenizerError, UnsupportedError
+from pynanochat.errors import ConfigError, TokenizerError, UnsupportedError
 from pynanochat.tensor import FLOAT_DTYPES, Tensor
 from pynanochat.weights import LM_HEAD, WTE, Shape, check_tensors, value_embed
 
+R = TypeVar("R")
 Format = Literal["pynanochat", "nanochat", "huggingface", "nanochat-rs"]
 
 
@@ -42,6 +43,17 @@ class HasVocabulary(Protocol):
     def vocab_size(self) -> int:
         """How many ids there are."""
         ...
+
+
+def described(where: str, describe: Callable[[], R]) -> R:
+    """What `describe` makes of a file's numbers; `ConfigError` names the file where they describe no network."""
+    try:
+        return describe()
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
+    except (TypeError, AttributeError):  # a list, a text or nothing where a number belongs
+        raise ConfigError(f"{where}: a value is of the wrong kind; expected the numbers of a network") from None
 
 
 def check_tokenizer(tokenizer: HasVocabulary, cfg: GPTConfig, where: str) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pynanochat.checkpoint import json_file, safetensors_file
-from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, crop_vocabulary, differences
+from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, crop_vocabulary, described, differences
 from pynanochat.checkpoint.lazy_tensors import kinds, renamed
 from pynanochat.config import GPTConfig
-from pynanochat.errors import ConfigError, DamagedFileError, NotFoundError, UnsupportedError
+from pynanochat.errors import DamagedFileError, NotFoundError, UnsupportedError
 from pynanochat.generation import GENERATIONS
 from pynanochat.tensor import Tensor
 from pynanochat.weights import LM_HEAD, WTE, block_tensor, refuse_unknown
@@ -114,10 +114,7 @@ def _config(values: dict[str, Any], where: str, softcap: float | None, rope_tabl
         "padded_vocab_size": fields["vocab_size"],
     }
     fields |= {} if rope_table_dtype is None else {"rope_table_dtype": rope_table_dtype}
-    try:
-        cfg = GPTConfig(**(_NETWORK | fields))
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    cfg = described(where, lambda: GPTConfig(**(_NETWORK | fields)))
     if values.get("head_dim") not in (None, cfg.head_dim):
         raise UnsupportedError(f"{where}: head_dim is {str(values['head_dim'])[:40]}; expected {cfg.head_dim}")
     return cfg

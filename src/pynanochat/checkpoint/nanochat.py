@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pynanochat.checkpoint import json_file, torch_file
-from pynanochat.checkpoint.checkpoint import Checkpoint, check_floats, differences, shapes_of
+from pynanochat.checkpoint.checkpoint import Checkpoint, check_floats, described, differences, shapes_of
 from pynanochat.config import GPTConfig
 from pynanochat.errors import ConfigError, DamagedFileError, NotFoundError, UnsupportedError
 from pynanochat.generation import detect
@@ -66,10 +66,10 @@ def read(
     tensors = _tensors(torch_file.read(model, verify=verify), where)
     check_floats(tensors, where)
     hints = _hints(meta, where)
-    generation, cfg = detect(
+    generation, cfg = described(where, lambda: detect(
         meta["model_config"], shapes_of(tensors), where=where, user_config=_user_config(meta),
         softcap=hints.get("softcap") if softcap is None else softcap,
-        rope_table_dtype=hints.get("rope_table_dtype") if rope_table_dtype is None else rope_table_dtype)
+        rope_table_dtype=hints.get("rope_table_dtype") if rope_table_dtype is None else rope_table_dtype))
     told = {*hints} | {name for name, value in zip(_HIDDEN, (softcap, rope_table_dtype), strict=True) if value}
     return Checkpoint(
         path=folder, format="nanochat", generation=generation, config=cfg, tensors=tensors,

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pynanochat.checkpoint import json_file, safetensors_file
-from pynanochat.checkpoint.checkpoint import Checkpoint, check_network
+from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, described
 from pynanochat.checkpoint.mapped_file import map_file, read_small
 from pynanochat.checkpoint.staging import HashingFile
 from pynanochat.config import GPTConfig
-from pynanochat.errors import ConfigError, DamagedFileError, NotFoundError, UnsupportedError
+from pynanochat.errors import DamagedFileError, NotFoundError, UnsupportedError
 from pynanochat.generation import name_of
 from pynanochat.tensor import Tensor
 
@@ -49,12 +49,9 @@ def read(
     if set(values) != _KEYS or not all(isinstance(values[key], kind) for key, kind in kinds.items()):
         raise DamagedFileError(f"{where}: expected exactly the keys {', '.join(sorted(_KEYS))}; get an intact copy")
     _check_config(text, values["sha256"], where)
-    try:
-        told = {"softcap": softcap, "rope_table_dtype": rope_table_dtype}
-        cfg = GPTConfig.from_dict(
-            values["config"] | {name: value for name, value in told.items() if value is not None})
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    told = {"softcap": softcap, "rope_table_dtype": rope_table_dtype}
+    fields = values["config"] | {name: value for name, value in told.items() if value is not None}
+    cfg = described(where, lambda: GPTConfig.from_dict(fields))
     if verify:
         _check_files(folder, values["sha256"])
     tensors = safetensors_file.read(folder / MODEL)

@@ -111,7 +111,7 @@ class _Reader:
         storage, offset, shape, strides = record.args[:4]
         if type(storage) is not _Storage or type(offset) is not int or not is_shape(shape):
             raise self.damaged("a tensor without storage, offset and shape")
-        if type(strides) is not tuple or len(shape) != len(strides):
+        if type(shape) is not tuple or type(strides) is not tuple or len(shape) != len(strides):
             raise self.damaged("a tensor without a stride for each dimension")
         count = math.prod(shape)
         if offset < 0 or offset + count > storage.count:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from pynanochat.cli.options import (
-    CheckpointOptions, Json, ModelName, RunningOptions, SamplingOptions, described, load_model)
+    CheckpointOptions,
+    Json,
+    ModelName,
+    RunningOptions,
+    SamplingOptions,
+    described,
+    load_model,
+)
 from pynanochat.cli.terminal import amount, emit, say
 from pynanochat.errors import RequestError
 

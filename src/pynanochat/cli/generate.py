@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pynanochat.cli.options import (
-    CheckpointOptions, Json, ModelName, RunningOptions, SamplingOptions, described, load_model)
+    CheckpointOptions,
+    Json,
+    ModelName,
+    RunningOptions,
+    SamplingOptions,
+    described,
+    load_model,
+)
 from pynanochat.cli.terminal import console, emit, paint, say, table
 from pynanochat.errors import RequestError
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pynanochat.cli import conversation_file
 from pynanochat.cli.terminal import say
 from pynanochat.errors import RequestError
-from pynanochat.sampling import SamplingPolicy
 
 if TYPE_CHECKING:
     from pynanochat.cli.dialogue import Dialogue

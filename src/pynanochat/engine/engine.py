@@ -12,9 +12,8 @@ from pynanochat.config import GPTConfig
 from pynanochat.engine.request import Event, FinishReason, Request, Sequence, TokenLogprobs
 from pynanochat.engine.scheduler import Scheduler, Work
 from pynanochat.errors import ContextError, RequestError
-from pynanochat.philox import fresh_seed
 from pynanochat.runner import Runner
-from pynanochat.sampling import top_logprobs
+from pynanochat.sampling import Sampler, top_logprobs
 
 
 class Engine:
@@ -40,11 +39,10 @@ class Engine:
         """The id of the queued request; its events come from `step`. Raises `RequestError` or `ContextError`."""
         self._check(request)
         request_id = next(self._ids)
-        policy = request.policy
-        seed = fresh_seed() if policy.seed is None else policy.seed
         room = self.context - len(request.prompt)
         limit = len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
-        samples = [Sequence(request_id, request, i, seed, self._cfg.vocab_size, limit) for i in range(policy.n)]
+        samples = [Sequence(request_id, request, sampler, self._cfg.vocab_size, limit)
+                   for sampler in Sampler.of(request.policy)]
         if limit == len(request.prompt) and request.on_prompt_logits is None:
             for sample in samples:
                 self._finish(sample, "length")

@@ -69,19 +69,23 @@ class Sequence:
     after the last one.
     """
 
-    def __init__(self, request_id: int, request: Request, sample: int, seed: int, vocab_size: int, limit: int) -> None:
+    def __init__(self, request_id: int, request: Request, sampler: Sampler, vocab_size: int, limit: int) -> None:
         self.request_id = request_id
         self.request = request
-        self.sample = sample
+        self.sampler = sampler
         self.tokens = list(request.prompt)
         self.limit = limit  # tokens at which it ends with "length"
         self.computed = 0  # tokens whose keys and values the cache holds
         self.pages: list[list[int]] = []  # per layer group
-        self.sampler = Sampler(request.policy, seed, sample)
         self.history = History(vocab_size, request.prompt)
         self.tool = request.tool.copy() if request.tool else None
         self.constraint = request.constraint.copy() if request.constraint else None
         self.finish_reason: FinishReason | None = None
+
+    @property
+    def sample(self) -> int:
+        """Which of the request's samples it is."""
+        return self.sampler.index
 
     @property
     def missing(self) -> int:

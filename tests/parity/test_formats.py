@@ -1,0 +1,64 @@
+"""Hugging Face folders, nanochat-rs records and upstream's training run, against what the originals computed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import PARITY, parity
+from models import BACKENDS, TOLERANCE
+from test_generations import difference, token_losses
+
+import pynanochat as nc
+
+HF = sorted(path.name for path in (PARITY / "hf").iterdir() if (path / "config.json").exists())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("folder", HF)
+def test_hugging_face(folder: str, backend: str) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
+    path = parity(f"hf/{folder}")
+    llm = nc.load(path, backend=backend, context=640)
+    with np.load(path / "expected.npz") as arrays:
+        wanted = dict(arrays)
+    losses = []
+    for idx, logits in zip(wanted["idx"], wanted["logits"], strict=True):
+        found = llm.logits(idx)
+        assert difference(found, logits) <= TOLERANCE
+        losses.append(token_losses(found[:-1], idx[1:]))
+    assert abs(np.mean(losses) - wanted["loss_shifted_mean"]) <= 1e-5
+    for case in json.loads((path / "greedy.json").read_text())["greedy"]:
+        output = llm.generate(case["prompt"], len(case["tokens_no_eos_stop"]), temperature=0)
+        assert output.tokens == case["tokens_no_eos_stop"]
+        stopped = llm.generate(case["prompt"], len(case["tokens_no_eos_stop"]), temperature=0, stop_tokens=[1])
+        end = [] if stopped.end_token is None else [stopped.end_token]
+        assert [*stopped.tokens, *end] == case["tokens_default_generate"]
+
+
+@pytest.mark.parametrize(("backend", "dtype", "limit"), [
+    ("reference", "float64", 1e-6), ("reference", "float32", TOLERANCE), ("torch", "float32", TOLERANCE)])
+def test_nanochat_rs(backend: str, dtype: str, limit: float) -> None:
+    """The Rust port's own network, as its full forward computes it (float64 equations)."""
+    if backend == "torch":
+        pytest.importorskip("torch")
+    path = parity("burn_mpk")
+    llm = nc.load(path, backend=backend, dtype=dtype)
+    assert llm.checkpoint.generation == "nanochat-rs"
+    with np.load(path / "expected.npz") as wanted:
+        for idx, logits in zip(wanted["idx"], wanted["logits_nanochat_rs_full_forward"], strict=True):
+            assert difference(llm.logits(idx).astype(np.float64), logits) <= limit
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_losses_of_a_training_run(backend: str) -> None:
+    """The first step of upstream's training run, from the checkpoint that it started with."""
+    if backend == "torch":
+        pytest.importorskip("torch")
+    llm = nc.load(parity("train_g4_head"), step=0, backend=backend)
+    with np.load(parity("train_g4_head") / "train.npz") as run:
+        for tokens, targets, loss in zip(run["tokens"][0], run["targets"][0], run["losses"][0], strict=True):
+            found = [token_losses(llm.logits(row), wanted) for row, wanted in zip(tokens, targets, strict=True)]
+            assert abs(np.sum(found) / (targets >= 0).sum() - loss) <= 1e-4
