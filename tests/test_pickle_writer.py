@@ -19,7 +19,7 @@ LEAVES = st.none() | st.booleans() | st.floats(allow_nan=False) | TEXT | st.inte
 
 
 def plain(leaves):
-    keys = TEXT | st.integers(-(2**63), 2**63)
+    keys = TEXT | st.integers(-(2**31), 2**31 - 1)
     return st.recursive(leaves, lambda inner: st.lists(inner) | st.lists(inner, max_size=5).map(tuple)
                         | st.dictionaries(keys, inner), max_leaves=30)
 

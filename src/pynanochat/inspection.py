@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pynanochat import checkpoint
 from pynanochat.checkpoint.layout import nbytes
@@ -75,7 +75,7 @@ def inspect(
     source: str | None = None,
     step: int | None = None,
     softcap: float | None = None,
-    rope_table_dtype: str | None = None,
+    rope_table_dtype: Literal["float32", "bfloat16"] | None = None,
     dtype: str = "float32",
     context: int | None = None,
 ) -> Inspection:
@@ -85,7 +85,7 @@ def inspect(
     """
     opened = checkpoint.open(
         checkpoint.resolve(name, source=source, step=step), step=step, tokenizer=tokenizer, softcap=softcap,
-        rope_table_dtype=rope_table_dtype, verify=False)  # type: ignore[arg-type]
+        rope_table_dtype=rope_table_dtype, verify=False)
     words = None
     if opened.tokenizer_path is not None:
         loaded = Tokenizer.load(opened.tokenizer_path)

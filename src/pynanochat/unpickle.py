@@ -17,8 +17,9 @@ ORDERED_DICT = "collections.OrderedDict"
 _MAX_DEPTH = 64  # containers inside containers
 _MAX_NAME = 256  # bytes of a module's or a class' name
 _MAX_INT_BYTES = 16
-_MEMORY = 48 << 20  # bytes that the objects of a file may take beyond its own length
-_BYTES_COST, _NUMBER_COST, _CONTAINER_COST, _MEMO_COST, _STACK_COST = 40, 32, 120, 72, 8
+_MAX_NUMBER_KEYS = 1 << 14
+_MEMORY = 32 << 20  # bytes that the objects of a file may take beyond its own length
+_BYTES_COST, _NUMBER_COST, _CONTAINER_COST, _MEMO_COST, _FAR_MEMO_COST, _STACK_COST = 40, 32, 120, 10, 120, 8
 _REFUSED = {  # opcodes that exist and that neither a tokenizer nor a checkpoint needs
     0x30: "POP", 0x31: "POP_MARK", 0x32: "DUP", 0x46: "FLOAT", 0x49: "INT", 0x4C: "LONG", 0x50: "PERSID",
     0x53: "STRING", 0x54: "BINSTRING", 0x55: "SHORT_BINSTRING", 0x56: "UNICODE", 0x64: "DICT", 0x67: "GET",
@@ -51,7 +52,7 @@ def load(
     where: str,
     allowed: Collection[str],
     max_bytes: int = 64 << 20,
-    max_opcodes: int = 2_000_000,
+    max_opcodes: int = 1_200_000,
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
     """The plain data of one pickle: str, bytes, numbers, tuples, lists, dicts, `Global`, `Record`.
@@ -86,8 +87,10 @@ class _Machine:
         self.persistent = persistent
         self.stack: list[Any] = []
         self.marks: list[int] = []  # heights of the stack
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []
+        self.far_memo: dict[int, Any] = {}  # under other numbers than the next one, which no writer uses
         self.room = _MEMORY + len(view)
+        self.number_keys = 0
 
     def run(self) -> Any:
         view, size, left = self.view, len(self.view), self.max_opcodes
@@ -210,6 +213,7 @@ class _Machine:
         start = self.marks.pop()
         values = self.stack[start:]
         del self.stack[start:]
+        self.room += _STACK_COST * len(values)
         return values
 
     def args(self) -> tuple[Any, ...]:
@@ -243,7 +247,7 @@ class _Machine:
         self.push(self.take(count), _BYTES_COST)
 
     def unicode(self, count: int) -> None:
-        self.push(self.text(count), _BYTES_COST + 3 * count)  # a character may take four bytes
+        self.push(self.text(count), _BYTES_COST + 4 * count)  # as many as a character may take
 
     def tuple_(self, count: int) -> None:
         values = [self.pop() for _ in range(count)]
@@ -257,12 +261,20 @@ class _Machine:
         if len(values) % 2:
             raise self.damaged("a key without a value")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if type(key) not in (str, bytes, int):
+            if type(key) is int:
+                self.check_number_key(key)
+            elif type(key) not in (str, bytes):
                 raise self.damaged("a key that is neither text nor bytes nor a whole number")
             if key in target:
                 raise self.damaged(f"the key {str(key)[:80]!r} twice")
             target[key] = value
         self.room -= 16 * len(values)
+
+    def check_number_key(self, key: int) -> None:
+        # numbers, unlike text, can be chosen so that a dict looks through all of them for each new one
+        self.number_keys += 1
+        if self.number_keys > _MAX_NUMBER_KEYS or not -(1 << 31) <= key < 1 << 31:
+            raise self.unsafe(f"more than {_MAX_NUMBER_KEYS:,} keys that are numbers, or one of more than 32 bits")
 
     def set_item(self) -> None:
         value, key = self.pop(), self.pop()
@@ -301,15 +313,24 @@ class _Machine:
         self.push(target, 0)
 
     def get(self, index: int) -> None:
-        if index not in self.memo:
+        if index < len(self.memo):
+            self.push(self.memo[index], 0)
+        elif index in self.far_memo:
+            self.push(self.far_memo[index], 0)
+        else:
             raise self.damaged("the pickle uses a memory that is empty")
-        self.push(self.memo[index], 0)
 
     def put(self, index: int) -> None:
         if not self.stack:
             raise self.damaged("the pickle remembers a value that is not there")
-        self.memo[index] = self.stack[-1]
-        self.room -= _MEMO_COST
+        if index == len(self.memo):
+            self.memo.append(self.stack[-1])
+            self.room -= _MEMO_COST
+        elif index < len(self.memo):
+            self.memo[index] = self.stack[-1]
+        else:
+            self.far_memo[index] = self.stack[-1]
+            self.room -= _FAR_MEMO_COST
 
     def persistent_id(self) -> None:
         value = self.pop()
@@ -366,6 +387,6 @@ _STEPS: dict[int, Callable[[_Machine], None]] = {
     0x6A: lambda m: m.get(m.number(4)),  # LONG_BINGET
     0x71: lambda m: m.put(m.byte()),  # BINPUT
     0x72: lambda m: m.put(m.number(4)),  # LONG_BINPUT
-    0x94: lambda m: m.put(len(m.memo)),  # MEMOIZE
+    0x94: lambda m: m.put(len(m.memo) + len(m.far_memo)),  # MEMOIZE
     0x51: _Machine.persistent_id,  # BINPERSID
 }

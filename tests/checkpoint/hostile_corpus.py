@@ -24,17 +24,19 @@ from pynanochat.tokenizer import Tokenizer
 from pynanochat.unpickle import Global, Record
 from pynanochat.weights import LM_HEAD, WTE, tensor_shapes
 
-GADGETS = """
-    os.system posix.system nt.system builtins.eval builtins.exec builtins.compile builtins.__import__ __builtin__.eval
-    subprocess.Popen subprocess.check_output runpy._run_code runpy.run_path pty.spawn torch.hub.load torch.load
-    torch.serialization.load pickle.loads _pickle.loads marshal.loads importlib.import_module operator.attrgetter
-    operator.methodcaller functools.partial builtins.getattr builtins.open io.open shutil.rmtree os.remove
-    webbrowser.open socket.create_connection http.client.HTTPConnection ctypes.CDLL code.interact bdb.Bdb pdb.run
-    timeit.timeit cProfile.run profile.run doctest.debug_script pydoc.pipepager asyncio.unix_events._run
-    numpy.f2py.crackfortran.getlincoef numpy.testing._private.utils.runstring torch._inductor.codecache.compile_file
-    torch.utils._config_module.load_config distutils.file_util.write_file types.CodeType types.FunctionType
-    tiktoken.core.Encoding.__init__ tiktoken.load.read_file _codecs.encode collections.namedtuple
-""".split()
+GADGETS = [
+    "os.system", "posix.system", "nt.system", "builtins.eval", "builtins.exec", "builtins.compile",
+    "builtins.__import__", "__builtin__.eval", "subprocess.Popen", "subprocess.check_output", "runpy._run_code",
+    "runpy.run_path", "pty.spawn", "torch.hub.load", "torch.load", "torch.serialization.load", "pickle.loads",
+    "_pickle.loads", "marshal.loads", "importlib.import_module", "operator.attrgetter", "operator.methodcaller",
+    "functools.partial", "builtins.getattr", "builtins.open", "io.open", "shutil.rmtree", "os.remove",
+    "webbrowser.open", "socket.create_connection", "http.client.HTTPConnection", "ctypes.CDLL", "code.interact",
+    "bdb.Bdb", "pdb.run", "timeit.timeit", "cProfile.run", "profile.run", "doctest.debug_script", "pydoc.pipepager",
+    "asyncio.unix_events._run", "numpy.f2py.crackfortran.getlincoef", "numpy.testing._private.utils.runstring",
+    "torch._inductor.codecache.compile_file", "torch.utils._config_module.load_config",
+    "distutils.file_util.write_file", "types.CodeType", "types.FunctionType", "tiktoken.core.Encoding.__init__",
+    "tiktoken.load.read_file", "_codecs.encode", "collections.namedtuple",
+]
 ARGUMENT = "touch hacked"
 
 
@@ -85,13 +87,16 @@ def pickles():
         "deep-lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
         "deep-tuples": b"\x80\x02)" + b"\x85" * 500_000 + b".", "deep-marks": b"\x80\x02" + b"(" * 500_000 + b".",
         "deep-dicts": b"\x80\x02" + b"}K\x01" * 100_000 + b"N" + b"s" * 100_000 + b".",
-        "laughs": b"\x80\x02(]q\x00" + b"".join(b"](" + b"h%c" % i * 100 + b"eq%c" % (i + 1) for i in range(50)) + b"t.",
+        "laughs": b"\x80\x02(]q\x00" + b"".join(
+            b"](" + b"h%c" % i * 100 + b"eq%c" % (i + 1) for i in range(50)) + b"t.",
         "laughs-tuples": b"\x80\x02)q\x00" + b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(200)) + b".",
         "cycle": b"\x80\x02]q\x00h\x00a.", "cycle-dict": b"\x80\x02}q\x00K\x01h\x00s.",
         "many-dicts": b"\x80\x02(" + b"}" * 1_900_000 + b"t.",
         "many-floats": b"\x80\x02(" + b"G12345678" * 1_000_000 + b"t.",
         "many-texts": b"\x80\x04(" + b"\x8c\x02ab" * 1_900_000 + b"t.",
         "many-opcodes": b"\x80\x02(" + b"N" * 3_000_000 + b"t.",
+        "colliding-keys": b"\x80\x02}(" + b"".join(
+            b"\x8a\x10" + (i * (2**61 - 1)).to_bytes(16, "little") + b"N" for i in range(1, 60_000)) + b"u.",
         "many-memos": b"\x80\x04" + b"N(" + b"N\x94" * 950_000 + b"t.", "wide-texts": b"\x80\x04(" + (
             b"X\x00\x00\x10\x00" + b"\xf0\x9f\x98\x80" + b"a" * 0xFFFFC) * 20 + b"t.",
         "unhashable": b"\x80\x02}]Ns.", "two-values": b"\x80\x02NN.", "nothing": b"\x80\x02.",
@@ -148,7 +153,8 @@ def torch_files():
         yield f"gadget-{name}", bytes(torch_zip(_calls(name)["global-reduce"]))
     yield from {
         "stride-0": torch_zip({"x": rebuild(size=(10**12,), stride=(0,))}),
-        "stride-0-bf16": torch_zip({"x": rebuild(storage("torch.BFloat16Storage", count=8), 0, (10**6, 10**6), (0, 0))}),
+        "stride-0-bf16": torch_zip({"x": rebuild(
+            storage("torch.BFloat16Storage", count=8), 0, (10**6, 10**6), (0, 0))}),
         "stride-0-small": torch_zip({"x": rebuild(size=(2, 2), stride=(0, 1))}),
         "stride-negative": torch_zip({"x": rebuild(size=(4,), stride=(-1,))}),
         "stride-gap": torch_zip({"x": rebuild(size=(2,), stride=(2,))}),
@@ -327,7 +333,8 @@ def tiny(kind, folder):
              "rope_base": 1e4, "qk_scale": 1.0, "rope_table_dtype": "float32" if kind == "huggingface" else "bfloat16"}
     cfg = GPTConfig(sequence_len=32, vocab_size=64, n_layer=1, n_head=2, n_kv_head=1, n_embd=16, **plain)
     random = np.random.default_rng(1)
-    tensors = {name: Tensor.of(random.standard_normal(shape).astype(np.float32)) for name, shape in tensor_shapes(cfg).items()}
+    tensors = {name: Tensor.of(random.standard_normal(shape).astype(np.float32))
+               for name, shape in tensor_shapes(cfg).items()}
     return checkpoint.save(folder, config=cfg, tensors=tensors, format=kind)
 
 
@@ -343,7 +350,7 @@ def folders(root):
         folder = root / f"{kind}-{name}"
         shutil.copytree(sound[kind], folder)
         for file, data in content.items():
-            (folder / file.replace("__", ".")).write_bytes(data)
+            (folder / file).write_bytes(data)
         return folder
 
     for kind, file in files.items():
@@ -360,7 +367,8 @@ def folders(root):
                 changed = json.loads(json.dumps(model_config))
                 (changed["model_config"] if kind == "nanochat" else changed)[key] = value
                 yield altered(kind, f"config-{key}-{number}", **{file: json.dumps(changed).encode()})
-        for name, path in (("missing", None), ("folder", "folder"), ("loop", "loop"), ("device", "/dev/zero"), ("fifo", "fifo")):
+        places = {"missing": None, "folder": "folder", "loop": "loop", "device": "/dev/zero", "fifo": "fifo"}
+        for name, path in places.items():
             folder = altered(kind, f"weights-{name}")
             target = folder / weights[kind]
             target.unlink()
@@ -394,14 +402,16 @@ def folders(root):
         torch_file.write(out, changed)
         yield altered("nanochat", f"state-{name}", **{weights["nanochat"]: out.getvalue()})
     whole = (sound["nanochat-rs"] / "model.mpk").read_bytes()
-    for name, old, new in (("shape", b"\xa5shape\x92\x40\x10", b"\xa5shape\x92\x41\x10"), ("dtype", b"\xa3F32", b"\xa3F99"),
-                           ("field", b"\xa3ln1", b"\xa3lm1"), ("bias", b"\xa4bias\xc0", b"\xa4bias\x01")):
+    for name, old, new in (("shape", b"\xa5shape\x92\x40\x10", b"\xa5shape\x92\x41\x10"),
+                           ("dtype", b"\xa3F32", b"\xa3F99"), ("field", b"\xa3ln1", b"\xa3lm1"),
+                           ("bias", b"\xa4bias\xc0", b"\xa4bias\x01")):
         yield altered("nanochat-rs", f"record-{name}", **{"model.mpk": whole.replace(old, new, 1)})
     for key in ("sha256", "version", "generation", "config", "meta", "format"):
         values = json.loads((sound["pynanochat"] / "config.json").read_bytes())
         for number, value in enumerate((None, 1, "x", [], {}, 2**60)):
             if value != values[key]:
-                yield altered("pynanochat", f"key-{key}-{number}", **{"config.json": json.dumps(values | {key: value}).encode()})
+                text = json.dumps(values | {key: value}).encode()
+                yield altered("pynanochat", f"key-{key}-{number}", **{"config.json": text})
     index = {"weight_map": {"x": "../../secret.safetensors"}}
     folder = altered("huggingface", "index-path", **{"model.safetensors.index.json": json.dumps(index).encode()})
     (folder / "model.safetensors").unlink()
@@ -446,12 +456,12 @@ def read(path: Path):
     return checkpoint.open(path)
 
 
-FORBIDDEN = ("os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.kill", "os.remove", "os.rename", "os.mkdir",
-             "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate", "subprocess.", "pty.", "exec", "compile",
-             "import",
-             "socket.", "ctypes.", "shutil.", "urllib.", "http.", "ftplib.", "smtplib.", "webbrowser.", "marshal.",
-             "code.",
-             "pickle.", "function.", "sys.", "object.__getattr__")
+FORBIDDEN = (  # beginnings of audit events
+    "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.kill", "os.remove", "os.rename", "os.mkdir",
+    "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate", "subprocess.", "pty.", "exec", "compile",
+    "import", "socket.", "ctypes.", "shutil.", "urllib.", "http.", "ftplib.", "smtplib.", "webbrowser.", "marshal.",
+    "code.", "pickle.", "function.", "sys.", "object.__getattr__",
+)
 
 
 def main(root: Path) -> None:

@@ -30,10 +30,11 @@ def test_hugging_face(folder: str, backend: str) -> None:
         assert difference(found, logits) <= TOLERANCE
         losses.append(token_losses(found[:-1], idx[1:]))
     assert abs(np.mean(losses) - wanted["loss_shifted_mean"]) <= 1e-5
+    eos = json.loads((path / "generation_config.json").read_text())["eos_token_id"]
     for case in json.loads((path / "greedy.json").read_text())["greedy"]:
         output = llm.generate(case["prompt"], len(case["tokens_no_eos_stop"]), temperature=0)
         assert output.tokens == case["tokens_no_eos_stop"]
-        stopped = llm.generate(case["prompt"], len(case["tokens_no_eos_stop"]), temperature=0, stop_tokens=[1])
+        stopped = llm.generate(case["prompt"], len(case["tokens_no_eos_stop"]), temperature=0, stop_tokens=[eos])
         end = [] if stopped.end_token is None else [stopped.end_token]
         assert [*stopped.tokens, *end] == case["tokens_default_generate"]
 

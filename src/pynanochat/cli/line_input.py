@@ -49,6 +49,7 @@ class LineEditor:
         keys = KeyBindings()
 
         @keys.add("enter")
+        @keys.add("c-j")  # Enter, typed ahead while an answer ran
         def _(event: KeyPressEvent) -> None:
             event.current_buffer.validate_and_handle()
 

@@ -74,9 +74,14 @@ def rope(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def attention(
-    q: Tensor, k: Tensor, v: Tensor, batch: TorchBatch, cache: Cache, layer: int, window: int | None
+    q: Tensor, k: Tensor, v: Tensor, batch: TorchBatch, cache: Cache | None, layer: int, window: int | None
 ) -> Tensor:
-    """(N, H, D): sequences with one new row together, each longer one by itself."""
+    """(N, H, D): sequences with one new row together, each longer one by itself.
+
+    Without a cache, as in training, q is (B, T, H, D) and each of the B rows is a whole sequence.
+    """
+    if cache is None:
+        return _whole_sequences(q, k, v, window)
     cache.append(layer, batch, k, v)
     out = torch.empty_like(q)
     for piece in batch.pieces:
@@ -88,6 +93,17 @@ def attention(
             rows.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=seen[:, None],
             enable_gqa=q.size(-2) != k.size(-2)).transpose(1, 2)
     return out
+
+
+def _whole_sequences(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Tensor:
+    length, seen = q.size(1), None
+    if window is not None and window < length - 1:
+        place = torch.arange(length, device=q.device)
+        ago = place[:, None] - place
+        seen = (ago >= 0) & (ago <= window)  # (T, T)
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=seen, is_causal=seen is None, enable_gqa=q.size(1) != k.size(1)).transpose(1, 2)
 
 
 def take(x: Tensor, rows: Tensor) -> Tensor:
