@@ -94,7 +94,7 @@ def write(folder: Path, cfg: GPTConfig, tensors: Mapping[str, Tensor], tokenizer
         try:
             _, found = detect(model_config, shapes, where=where, user_config=_user_config(meta), **hints)
         except (UnsupportedError, ConfigError):
-            return ["network"]
+            return ["set of tensors"]
         return differences(found, cfg)
 
     if different():

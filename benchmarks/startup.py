@@ -1,0 +1,65 @@
+"""Milliseconds from the shell to a bare Python, to the package, to help, and to the bundled model's first token.
+
+Run: python benchmarks/startup.py [--runs 15]. Medians and the fastest; a table, then one JSON line. The kinds take
+turns, so that a busy moment of the machine falls on all of them.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+COMMAND = [sys.executable, "-m", "pynanochat"]
+KINDS = {  # how it starts, and what is waited for: its end, or its first byte of output
+    "python": ([sys.executable, "-c", "pass"], "end"),
+    "python, importing pynanochat": ([sys.executable, "-c", "import pynanochat"], "end"),
+    "python, importing numpy": ([sys.executable, "-c", "import numpy"], "end"),
+    "nanochat --version": ([*COMMAND, "--version"], "end"),
+    "nanochat --help": ([*COMMAND, "--help"], "end"),
+    "nanochat generate --help": ([*COMMAND, "generate", "--help"], "end"),
+    "nanochat inspect --json": ([*COMMAND, "inspect", "--json"], "end"),
+    "nanochat generate, first token": ([*COMMAND, "generate", "Once upon a time", "--greedy"], "first"),
+}
+
+
+def run_ms(command, until):
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if until == "first":
+        process.stdout.read(1)
+    else:
+        process.stdout.read()
+        if process.wait():
+            raise SystemExit(f"{' '.join(command)} failed")
+    elapsed = 1e3 * (time.perf_counter() - start)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    return elapsed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=15)
+    runs = parser.parse_args().runs
+    times = {name: [] for name in KINDS}
+    for run in range(runs + 1):  # the first one fills the disk cache
+        for name, (command, until) in KINDS.items():
+            elapsed = run_ms(command, until)
+            if run:
+                times[name].append(elapsed)
+    print(f"{'milliseconds':34}{'median':>8}{'fastest':>9}{'over python':>13}")
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, values in times.items():
+        print(f"{name:34}{medians[name]:8.0f}{min(values):9.0f}{medians[name] - medians['python']:13.0f}")
+    print(json.dumps({
+        "benchmark": "startup", "runs": runs, "python": platform.python_version(), "machine": platform.platform(),
+        "median_ms": {name: round(value, 1) for name, value in medians.items()},
+        "fastest_ms": {name: round(min(values), 1) for name, values in times.items()}}))
+
+
+if __name__ == "__main__":
+    main()
