@@ -1,20 +1,6 @@
-"""Where the fixtures are: the whole folder that NANOCHAT_PARITY names, or the subset in tests/fixtures."""
+"""Settings of every test process."""
 
 import os
-from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # test processes share the cores; spinning threads do not
     os.environ.setdefault(variable, "1")
-
-import pytest
-
-FIXTURES = Path(__file__).parent / "fixtures"
-PARITY = Path(os.environ.get("NANOCHAT_PARITY") or FIXTURES)
-
-
-def parity(name: str) -> Path:
-    """A file or folder of the parity fixtures; skips the test where only the subset is there and lacks it."""
-    path = PARITY / name
-    if not path.exists():
-        pytest.skip(f"{name} is not in the fixtures at hand; NANOCHAT_PARITY names the whole folder")
-    return path

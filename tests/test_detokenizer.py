@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import parity
+from fixture_files import parity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

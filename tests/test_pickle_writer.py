@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import tiktoken
-from conftest import parity
+from fixture_files import parity
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

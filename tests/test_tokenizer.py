@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import parity
+from fixture_files import parity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ import json
 import pickle
 
 import pytest
-from conftest import parity
+from fixture_files import parity
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 

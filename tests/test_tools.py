@@ -7,7 +7,7 @@ import time
 import warnings
 
 import pytest
-from conftest import parity
+from fixture_files import parity
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

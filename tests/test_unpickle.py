@@ -6,7 +6,7 @@ import struct
 from collections import OrderedDict
 
 import pytest
-from conftest import parity
+from fixture_files import parity
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

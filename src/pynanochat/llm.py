@@ -152,7 +152,7 @@ def load(
     source: str | None = None,
     step: int | None = None,
     softcap: float | None = None,
-    rope_table_dtype: str | None = None,
+    rope_table_dtype: Literal["float32", "bfloat16"] | None = None,
     context: int | None = None,
     context_policy: ContextPolicy = "drop",
     cache_bytes: int = CACHE_BYTES,

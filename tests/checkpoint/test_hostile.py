@@ -10,9 +10,11 @@ import zipfile
 from pathlib import Path
 
 import hostile_corpus
+import hostile_folders
+import hostile_torch
 import numpy as np
 import pytest
-from conftest import parity
+from fixture_files import parity
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_checkpoint_formats import equal, random_model
@@ -36,12 +38,17 @@ def corpus(tmp_path_factory):
     return root
 
 
+def environment():
+    """One in which a fresh interpreter finds this package and the corpus."""
+    paths = [str(Path(hostile_corpus.__file__).parent), str(SOURCE.parent.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def run(corpus, *flags):
     """The corpus read in a fresh interpreter with an audit hook."""
-    paths = [str(Path(hostile_corpus.__file__).parent), str(SOURCE.parent.parent), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-W", "error", *flags, hostile_corpus.__file__, str(corpus)], text=True,
-        capture_output=True, timeout=300, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+        capture_output=True, timeout=300, check=False, env=environment())
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
@@ -75,7 +82,7 @@ def test_the_hook_sees_what_runs(corpus, tmp_path):
     (tmp_path / "a.pkl").write_bytes(b"N.")
     (tmp_path / "b.pkl").write_bytes(b"cos\ngetpid\n)R0cbuiltins\neval\n(V1\ntR.")
     done = subprocess.run([sys.executable, str(tmp_path / "script.py"), str(tmp_path)], text=True, capture_output=True,
-                          timeout=120, check=True, env={**os.environ, "PYTHONPATH": str(SOURCE.parent.parent)})
+                          timeout=120, check=True, env=environment())
     found = json.loads(done.stdout)
     assert {event for _, event, _ in found["events"]} >= {"pickle.find_class", "compile", "exec"}
     assert found["verdicts"]["b.pkl"][0] == "accepted"
@@ -93,7 +100,7 @@ def test_loaders_use_nothing_that_runs_code():
 def sound(tmp_path_factory):
     """A sound model in each format that a random network fits."""
     root = tmp_path_factory.mktemp("sound")
-    return {kind: hostile_corpus.tiny(kind, root / kind) for kind in checkpoint.FORMATS}
+    return {kind: hostile_folders.tiny(kind, root / kind) for kind in checkpoint.FORMATS}
 
 
 def damaged(folder, name, data, tmp_path):
@@ -190,7 +197,7 @@ def test_mutated_torch_files(sound, tmp_path, data):
     reads_or_refuses(torch_file.read, tmp_path / "x.pt", good[:start] + tail)
     reads_or_refuses(lambda path: torch_file.read(path, verify=False), tmp_path / "x.pt", good[:start] + tail)
     inner = mutate(data.draw, torch_data(good))
-    reads_or_refuses(torch_file.read, tmp_path / "x.pt", bytes(hostile_corpus.torch_zip(inner)))
+    reads_or_refuses(torch_file.read, tmp_path / "x.pt", bytes(hostile_torch.torch_zip(inner)))
 
 
 def torch_data(good):
@@ -325,7 +332,7 @@ def test_weights_that_are_not_numbers_are_named(tmp_path):
 
 
 def test_sizes_are_refused_before_memory_is_taken(tmp_path):
-    bomb = hostile_corpus.rebuild(size=(10**12,), stride=(0,))
-    (tmp_path / "x.pt").write_bytes(hostile_corpus.torch_zip({"x": bomb}))
+    bomb = hostile_torch.rebuild(size=(10**12,), stride=(0,))
+    (tmp_path / "x.pt").write_bytes(hostile_torch.torch_zip({"x": bomb}))
     with pytest.raises(UnsafeFileError, match=r"1,000,000,000,000 numbers at 0 in a storage of 4"):
         torch_file.read(tmp_path / "x.pt")

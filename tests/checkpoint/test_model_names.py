@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from conftest import parity
+from fixture_files import parity
 
 from pynanochat import checkpoint
 from pynanochat.checkpoint import directory, hub

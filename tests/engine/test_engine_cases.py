@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import PARITY, parity
+from fixture_files import PARITY, parity
 
 from pynanochat.batch import Batch
 from pynanochat.config import GPTConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import PARITY
+from fixture_files import PARITY
 
 import pynanochat as nc
 from pynanochat.batch import NO_TOKEN, PAGE_TOKENS, Batch, Span

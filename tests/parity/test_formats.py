@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import PARITY, parity
+from fixture_files import PARITY, parity
 from models import BACKENDS, TOLERANCE
 from test_generations import difference, token_losses
 

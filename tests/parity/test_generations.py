@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import parity
+from fixture_files import parity
 from models import BACKENDS, FOLDERS, LOSS_TOLERANCE, TOLERANCE, Lanes, expected, greedy, load, run_split, runner_of
 
 import pynanochat as nc

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import parity
+from fixture_files import parity
 
 from pynanochat import checkpoint, model, weights
 from pynanochat.rope import rope_tables

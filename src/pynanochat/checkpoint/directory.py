@@ -50,6 +50,15 @@ def resolve(
     a hub id ("owner/name", "owner/name@revision"), which is downloaded. None is the bundled model, or the largest one
     of `source`. Raises `NotFoundError` with what was looked at and what there is.
     """
+    try:
+        return _resolve(name, source, step, offline)
+    except OSError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{error.filename or name} cannot be read: {error.strerror or error}") from None
+
+
+def _resolve(name: str | os.PathLike[str] | None, source: str | None, step: int | None, offline: bool) -> Path:
     if source is not None and source not in STAGES:
         raise CheckpointError(f"source is {source!r}; expected one of {', '.join(reversed(STAGES))}")
     if name is None:

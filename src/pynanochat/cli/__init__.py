@@ -19,17 +19,9 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the command with these arguments (None: those of the process); errors are one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments == ["--version"]:  # nothing else is loaded for this
-        print(f"nanochat {__version__}")
-        return 0
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")  # a terminal that cannot show a character shows another, and goes on
+    _settle_streams()
     try:
-        from pynanochat.cli.app import run
-
-        code = run(arguments)
+        code = _run(arguments)
         sys.stdout.flush()
         return code
     except NanochatError as error:
@@ -37,12 +29,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails at exit
+        _drop_output()
         return 141
     except OSError as error:
-        return _say(error, 1)
+        place = f"{error.filename}: " if error.filename else ""
+        code = _say(f"{place}{error.strerror or error}", 1)
+        _drop_output()
+        return code
     except MemoryError:
         return _say("not enough memory", 1)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:  # nothing else is loaded for this
+        print(f"nanochat {__version__}")
+        return 0
+    from pynanochat.cli.app import run
+
+    return run(arguments)
+
+
+def _settle_streams() -> None:
+    """Streams that were closed lead nowhere, and a character that a terminal cannot show becomes another."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the process ends
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """What is still buffered cannot be written: lose it, so that nothing fails at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(problem: object, code: int) -> int:

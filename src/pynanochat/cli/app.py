@@ -42,7 +42,7 @@ def _app() -> cyclopts.App:
         name="nanochat", help=_HELP, help_format="plaintext", version_flags=[], result_action="return_value",
         suppress_keyboard_interrupt=False,
         default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default),
-        help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_BLANK, padding=(0, 0, 0, 1))))
+        help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_BLANK, padding=(0, 0, 0, 3))))
     for place, (name, (home, text)) in enumerate(_COMMANDS.items()):
         app.command(f"pynanochat.cli.{home}", name=name, help=text, sort_key=place)
     return app

@@ -69,8 +69,8 @@ class Dialogue:
         with Interrupt() as interrupt:
             pieces = chat.stream(text)
             if chat.dropped > dropped:
-                say(f"note: the conversation has outgrown the context of {chat.llm.context} tokens; "
-                    f"its first {chat.dropped} turns are left out", "dim")
+                say(f"note: the context of {chat.llm.context} tokens is full; the oldest turns ({chat.dropped}) are "
+                    "left out", "dim")
             try:
                 for piece in pieces:
                     self._count(piece, time.perf_counter() - started)

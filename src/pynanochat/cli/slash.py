@@ -12,6 +12,7 @@ from pynanochat.errors import RequestError
 
 if TYPE_CHECKING:
     from pynanochat.cli.dialogue import Dialogue
+    from pynanochat.session import Chat
 
 HELP = {
     "/help": ("", "what there is"),
@@ -106,12 +107,12 @@ class SlashCommands:
     def _save(self, rest: str) -> None:
         path = _path(rest, "/save")
         conversation_file.write(path, self._chat)
-        say(f"{len(self._chat.turns)} turns written to {path}", "dim")
+        say(f"{_turns(self._chat)} written to {path}", "dim")
 
     def _load(self, rest: str) -> None:
         path = _path(rest, "/load")
         conversation_file.read(path, self._chat)
-        say(f"{len(self._chat.turns)} turns read from {path}", "dim")
+        say(f"{_turns(self._chat)} read from {path}", "dim")
 
     def _stats(self, rest: str) -> None:
         dialogue, chat = self._dialogue, self._chat
@@ -121,7 +122,7 @@ class SlashCommands:
             dialogue.shows_speed = rest == "on"
         facts = chat.llm.backend
         say(f"  last answer   {dialogue.speed}")
-        say(f"  conversation  {len(chat.turns)} turns, {self._used()} of {chat.llm.context} tokens"
+        say(f"  conversation  {_turns(chat)}, {self._used()} of {chat.llm.context} tokens"
             + (f", {chat.dropped} left out" if chat.dropped else ""))
         say(f"  backend       {facts.name} on {facts.device} in {facts.dtype}")
 
@@ -149,6 +150,10 @@ class SlashCommands:
         chat = self._chat
         values = {name: getattr(chat.policy, name) for name in _POLICY}
         return values | {"max_tokens": chat.max_tokens, "tools": chat.tools}
+
+
+def _turns(chat: Chat) -> str:
+    return f"{len(chat.turns)} turn{'s' * (len(chat.turns) != 1)}"
 
 
 def _value(name: str, text: str) -> Any:

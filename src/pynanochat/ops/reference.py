@@ -47,7 +47,8 @@ def linear(x: Floats, w: Floats) -> Floats:
 
 def gate(x: Floats, w: Floats, gain: Any) -> Floats:
     """(N, rows): gain / (1 + exp(-w x)), over the first channels of x."""
-    gates: Floats = gain / (1 + np.exp(-linear(np.ascontiguousarray(x[..., : w.shape[-1]]), w)))
+    with np.errstate(over="ignore"):  # exp of a large number is infinite, and the gate then 0
+        gates: Floats = gain / (1 + np.exp(-linear(np.ascontiguousarray(x[..., : w.shape[-1]]), w)))
     return gates
 
 
