@@ -70,6 +70,9 @@ class GPTConfig:
     logit_clip: float | None = None  # nanochat-rs limits logits to +-50 before its softcap
 
     def __post_init__(self) -> None:
+        for name in ("sequence_len", "vocab_size", "n_embd"):
+            if type(getattr(self, name)) is not int:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected a whole number")
         derived = {"n_inner": 4 * self.n_embd, "padded_vocab_size": -(-self.vocab_size // 64) * 64,
                    "short_window": -(-self.sequence_len // 4 // 128) * 128}
         for name, value in derived.items():

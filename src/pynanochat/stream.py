@@ -21,19 +21,24 @@ class SharedEngine:
         self.engine = engine
         self._lock = threading.Lock()
         self._inbox: dict[int, deque[Event]] = {}
+        self._left: deque[int] = deque()  # requests that nobody waits for any more
 
     def submit(self, request: Request) -> int:
         """The id of a request whose events `next_event` gives."""
         with self._lock:
+            self._sweep()
             request_id = self.engine.submit(request)
             self._inbox[request_id] = deque()
         return request_id
 
-    def next_event(self, request_ids: list[int]) -> Event:
-        """The next event of any of these requests, one of which at least must still run."""
+    def next_event(self, request_ids: list[int]) -> Event | None:
+        """The next event of any of these requests, one of which at least still runs; None once they are forgotten."""
         while True:
             with self._lock:
+                self._sweep()
                 for request_id in request_ids:
+                    if request_id not in self._inbox:
+                        return None
                     if self._inbox[request_id]:
                         return self._inbox[request_id].popleft()
                 for event in self.engine.step():
@@ -46,11 +51,22 @@ class SharedEngine:
             self.engine.cancel(request_id, sample)
 
     def forget(self, request_ids: list[int]) -> None:
-        """End these requests and drop their events."""
-        with self._lock:
-            for request_id in request_ids:
-                self.engine.cancel(request_id)
-                self._inbox.pop(request_id, None)
+        """End these requests and drop their events: at once, or before the step after the one that runs now.
+
+        Never waits, so that it may be called from anywhere, the garbage collector included.
+        """
+        self._left.extend(request_ids)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+
+    def _sweep(self) -> None:
+        while self._left:
+            request_id = self._left.popleft()
+            self.engine.cancel(request_id)
+            self._inbox.pop(request_id, None)
 
 
 class Stream(Iterator[Piece]):
@@ -88,12 +104,11 @@ class Stream(Iterator[Piece]):
         self.close()
 
     def __del__(self) -> None:
-        if "_pieces" in self.__dict__:
+        if "_ids" in self.__dict__:
             self.close()
 
     def close(self) -> None:
-        """End what still runs."""
-        self._pieces.close()
+        """End what still runs; nothing more comes."""
         self._shared.forget(self._ids)
 
     def drain(self) -> list[Output]:
@@ -116,6 +131,8 @@ class Stream(Iterator[Piece]):
         try:
             while len(self._done) < len(self._transcripts):
                 event = self._shared.next_event(self._ids)
+                if event is None:  # closed
+                    return
                 if event.error is not None:
                     raise event.error
                 yield from self._pieces_of(event)

@@ -27,7 +27,8 @@ def test_gradients_of_the_first_step() -> None:
     length = tokens.shape[-1]
     cos, sin = (torch.from_numpy(table) for table in rope_tables(cfg, length))
     tree = weights.build(cfg, tensors.__getitem__, cos, sin)
-    for ids, labels, loss in zip(torch.from_numpy(tokens).long(), torch.from_numpy(targets).long(), losses, strict=True):
+    batches = torch.from_numpy(np.stack([tokens, targets], 1)).long()
+    for (ids, labels), loss in zip(batches, losses, strict=True):
         before = torch.cat([torch.full_like(ids[:, :1], -1), ids[:, :-1]], 1)
         batch = SimpleNamespace(tokens=ids, prev_tokens=before, positions=torch.arange(length))
         logits = model.head(ops, cfg, tree, model.hidden(ops, cfg, tree, batch, None))
