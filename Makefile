@@ -13,8 +13,8 @@ test: $(VENV)/dev  ## lint, types and all tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-soak: $(VENV)/dev  ## what takes long: large fuzz counts, endurance
-	$(BIN)/python -m pytest -m soak
+soak: $(VENV)/dev  ## all tests, with a hundred times as many random cases, and those that take long
+	NANOCHAT_SOAK=100 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'soak or not soak'
 
 lint: $(VENV)/dev  ## ruff and mypy alone
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fixture_files import parity
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from pynanochat.chat import (
 from pynanochat.errors import ConversationError, TokenizerError
 from pynanochat.tokenizer import SPECIAL_TOKENS, Tokenizer
 
-QUICK = settings(max_examples=300, deadline=None)
+QUICK = settings(max_examples=examples(300), deadline=None)
 TINY = Tokenizer({bytes([byte]): byte for byte in range(256)},
                  {name: 256 + at for at, name in enumerate(SPECIAL_TOKENS)})
 BOS, USER, USER_END, ASSISTANT, ASSISTANT_END, PYTHON, PYTHON_END, OUT, OUT_END = range(256, 265)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from fixture_files import parity
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from pynanochat.detokenizer import Detokenizer
 from pynanochat.errors import PolicyError, TokenizerError
 from pynanochat.tokenizer import SPECIAL_TOKENS, Tokenizer
 
-QUICK = settings(max_examples=250, deadline=None)
+QUICK = settings(max_examples=examples(250), deadline=None)
 MERGES = [b"ab", b"aba", b"\n\n", "é".encode(), b"\xf0\x9f", b"b\xf0", b"\x98\x80a", b"<|", b"aa"]
 TOKENS = [bytes([byte]) for byte in range(256)] + MERGES
 TINY = Tokenizer({token: rank for rank, token in enumerate(TOKENS)},
@@ -49,7 +50,7 @@ def test_pieces_make_the_decoded_text(chunks, skip_special):
 
 
 @given(chunked, stops)
-@settings(QUICK, max_examples=500)
+@settings(QUICK, max_examples=examples(500))
 def test_text_ends_before_the_first_stop_string(chunks, stop):
     whole = TINY.decode_skip_special(token for chunk in chunks for token in chunk)
     expected, reason = cut(whole, stop)

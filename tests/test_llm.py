@@ -154,8 +154,7 @@ def test_a_chat_longer_than_the_context(policy: str) -> None:
         chat.send("What is 2 plus 2?")
     if policy != "drop":
         with pytest.raises(nc.ContextError, match="start a new one"):
-            for _ in range(6):
-                chat.send("What is 3 plus 3?")
+            list(map(chat.send, ["What is 3 plus 3?"] * 6))
         assert len(chat.messages) == 1 + 2 * len(chat.turns)  # the message that did not fit is not kept
         return
     for _ in range(6):

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -158,7 +159,7 @@ fields = st.fixed_dictionaries({
 })
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(400), deadline=None, derandomize=True, database=None)
 @given(
     size=st.sampled_from([1, 2, 5, 64, 100, 700, 5000]),
     steps=st.sampled_from([0, 0.1, 0.5, 3]),  # 0: every logit its own, otherwise rounded to steps, which makes ties
@@ -309,7 +310,7 @@ def test_philox_known_answers(counter, key, result):
     assert philox4x64(words(counter), words(key)) == words(result)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(100), deadline=None, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**64 - 1), sample=st.integers(0, 127), position=st.integers(1, 2**40))
 def test_philox_is_numpys(seed, sample, position):
     theirs = np.random.Philox(counter=position - 1, key=np.array([seed, sample], np.uint64)).random_raw(4)

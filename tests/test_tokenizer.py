@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from fixture_files import parity
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from pynanochat.errors import TokenizerError
 from pynanochat.pretokenizer import KNOWN_PATTERNS, PATTERN
 from pynanochat.tokenizer import SPECIAL_TOKENS, Tokenizer
 
-QUICK = settings(max_examples=300, deadline=None)
+QUICK = settings(max_examples=examples(300), deadline=None)
 MERGES = [b"  ", b"    ", b" a", b"ab", b"\n\n", b" \n", b"\t\t", b"\xc2\xa0", b"   ", b"\xe3\x80", b"\r\n", b"!!",
           b"12", b"\xf0\x9f", b"\xf0\x9f\x98", b"aa", b"aaaa", b"'s", b" !", b"\xcc\x81"]
 SIZES = pytest.mark.parametrize("size", [600, 512])
@@ -134,7 +135,7 @@ ALPHABET = BLANKS + "      \n\n\r\x1c\x1f\u180e\u200b\ufeff" + "ab1!'sL\u0301Ã©æ
 
 
 @given(st.text(ALPHABET, max_size=40), st.integers(1, 4), st.sampled_from(KNOWN_PATTERNS))
-@settings(QUICK, max_examples=1000)
+@settings(QUICK, max_examples=examples(1000))
 def test_cutting_long_runs_changes_no_token(text, long_run, pattern):
     tokenizer = CUTTING[pattern, long_run]
     assert tokenizer.encode(text) == tokenizer._encoding.encode_ordinary(text)

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 from fixture_files import parity
+from fuzzing import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -183,7 +184,7 @@ def test_missing_and_oversized_files(tmp_path):
 
 
 @given(st.data(), st.sampled_from(["tokenizer.json", "tokenizer.pkl"]))
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=examples(150))
 def test_altered_files_load_or_are_refused(tmp_path, data, name):
     path = tmp_path / name
     whole = bytearray((TINY.save if name.endswith("json") else TINY.save_pickle)(tmp_path).read_bytes())

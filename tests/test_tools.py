@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 from fixture_files import parity
+from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from pynanochat.errors import TokenizerError
 from pynanochat.tokenizer import SPECIAL_TOKENS, Tokenizer
 from pynanochat.tools import ToolMachine
 
-QUICK = settings(max_examples=500, deadline=None)
+QUICK = settings(max_examples=examples(500), deadline=None)
 TINY = Tokenizer({bytes([byte]): byte for byte in range(256)},
                  {name: 256 + at for at, name in enumerate(SPECIAL_TOKENS)})
 START, END, OUT, OUT_END = (TINY.encode_special(f"<|{name}|>") for name in (
@@ -112,7 +113,7 @@ FRAGMENTS = ["'ab a'", '"aXb"', "''", '"a\'"', "'", '"', "'''", '"""', "(", ")",
 @example("1 .count('a')")
 @example("'''a'.count('a')")
 @example('""""a".count("a")')
-@settings(QUICK, max_examples=1000)
+@settings(QUICK, max_examples=examples(1000))
 def test_counting_as_eval(text):
     assert calculate(text) == oracle(text)
 

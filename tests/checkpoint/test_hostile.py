@@ -15,6 +15,7 @@ import hostile_torch
 import numpy as np
 import pytest
 from fixture_files import parity
+from fuzzing import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_checkpoint_formats import equal, random_model
@@ -25,7 +26,7 @@ from pynanochat.errors import DamagedFileError, NanochatError, UnsafeFileError
 from pynanochat.tensor import Tensor
 from pynanochat.tokenizer import Tokenizer
 
-FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+FUZZ = settings(deadline=None, max_examples=examples(150), suppress_health_check=list(HealthCheck))
 SOURCE = Path(checkpoint.__file__).parent
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 from fake_runner import CONFIG, FakeRunner, next_logits
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -68,7 +69,7 @@ requests = st.builds(
 
 
 @given(st.lists(requests, min_size=1, max_size=6), st.integers(1, 40), st.integers(3, 12))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_every_request_gets_what_it_would_get_alone(asked: list[Request], step_tokens: int, max_sequences: int) -> None:
     engine, _ = make((60, 60), step_tokens=step_tokens, max_sequences=max_sequences)
     ids = {engine.submit(request): request for request in asked}
@@ -159,7 +160,7 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
+TestHistories.settings = settings(deadline=None, max_examples=examples(60), stateful_step_count=30)
 
 
 @pytest.mark.soak
