@@ -13,7 +13,7 @@ LAYERS = (  # lowest first; a module may import its own layer and those below
     ("errors", "config", "tensor", "philox", "unpickle", "pickle_writer"),
     ("pretokenizer", "vocabulary", "tokenizer_json", "tokenizer_pickle", "tokenizer", "detokenizer", "calculator",
      "tools", "chat", "sampling"),
-    ("batch", "weights", "generation", "sizes", "rope", "initialize", "ops", "model", "runner"),
+    ("batch", "weights", "generation", "sizes", "rope", "initialize", "page_memory", "ops", "model", "runner"),
     ("checkpoint", "quantize"),
     ("engine", "backends"),
     ("output", "stream", "session", "llm", "inspection"),

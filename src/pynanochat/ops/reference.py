@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pynanochat.batch import PAGE_TOKENS, Batch
 from pynanochat.config import GPTConfig
+from pynanochat.page_memory import PageMemory
 
 Floats = NDArray[Any]
 
@@ -128,36 +129,14 @@ def merge(x: Floats) -> Floats:
     return x.reshape(*x.shape[:-2], -1)
 
 
-class KVCache:
-    """The page memory: keys and values of each layer as (pages * PAGE_TOKENS, G, D)."""
+class KVCache(PageMemory):
+    """Page memory in NumPy arrays."""
 
     def __init__(self, cfg: GPTConfig, pages: tuple[int, ...], dtype: type[np.floating[Any]]) -> None:
-        self._group = {layer: group for group, (_, layers) in enumerate(cfg.layer_groups()) for layer in layers}
-        shapes = [(pages[self._group[layer]] * PAGE_TOKENS, cfg.n_kv_head, cfg.head_dim)
-                  for layer in range(cfg.n_layer)]
-        self.keys = [np.zeros(shape, dtype) for shape in shapes]
-        self.values = [np.zeros(shape, dtype) for shape in shapes]
-
-    def append(self, layer: int, batch: Batch, k: Floats, v: Floats) -> None:
-        """Keep k and v (N, G, D) where the batch's page tables say."""
-        slots = batch.slots[self._group[layer]]
-        self.keys[layer][slots], self.values[layer][slots] = k, v
+        super().__init__(cfg, pages, lambda shape: np.zeros(shape, dtype))
 
     def read(self, layer: int, batch: Batch, sequence: int, first: int, end: int) -> tuple[Floats, Floats]:
         """Keys and values (end - first, G, D) of a sequence's positions."""
         page, offset = np.divmod(np.arange(first, end), PAGE_TOKENS)
-        slots = batch.page_tables[self._group[layer]][sequence, page] * PAGE_TOKENS + offset
+        slots = self.page_table(layer, batch)[sequence, page] * PAGE_TOKENS + offset
         return self.keys[layer][slots], self.values[layer][slots]
-
-    def copy_page(self, group: int, source: int, target: int) -> None:
-        """Copy a page of every layer of the group."""
-        old, new = (slice(page * PAGE_TOKENS, (page + 1) * PAGE_TOKENS) for page in (source, target))
-        for layer, its_group in self._group.items():
-            if its_group == group:
-                for memory in (self.keys[layer], self.values[layer]):
-                    memory[new] = memory[old]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of page memory."""
-        return sum(memory.nbytes for memory in (*self.keys, *self.values))

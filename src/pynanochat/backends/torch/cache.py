@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pynanochat.batch import PAGE_TOKENS, Batch, Ints
 from pynanochat.config import GPTConfig
+from pynanochat.page_memory import PageMemory
 
 
 class Piece(NamedTuple):
@@ -48,37 +49,15 @@ def _pieces(batch: Batch) -> list[tuple[Ints, int, int]]:
             for sequences in (*([together] if len(together) else []), *alone)]
 
 
-class Cache:
-    """The page memory: keys and values of each layer as (pages * PAGE_TOKENS, G, D)."""
+class Cache(PageMemory):
+    """Page memory in torch tensors on a device."""
 
     def __init__(self, cfg: GPTConfig, pages: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-        self._group = {layer: group for group, (_, layers) in enumerate(cfg.layer_groups()) for layer in layers}
-        shapes = [(pages[self._group[layer]] * PAGE_TOKENS, cfg.n_kv_head, cfg.head_dim)
-                  for layer in range(cfg.n_layer)]
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for shape in shapes]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for shape in shapes]
-
-    def append(self, layer: int, batch: TorchBatch, k: Tensor, v: Tensor) -> None:
-        """Keep k and v (N, G, D) where the batch's page tables say."""
-        slots = batch.slots[self._group[layer]]
-        self.keys[layer][slots], self.values[layer][slots] = k, v
+        super().__init__(cfg, pages, lambda shape: torch.zeros(shape, dtype=dtype, device=device))
 
     def read(self, layer: int, batch: TorchBatch, sequences: Tensor, end: int) -> tuple[Tensor, Tensor]:
         """Keys and values (S, end, G, D); positions that were let go or not yet written hold anything finite."""
         positions = torch.arange(end, device=sequences.device)
-        table = batch.page_tables[self._group[layer]][sequences]  # (S, pages)
+        table = self.page_table(layer, batch)[sequences]  # (S, pages)
         slots = table[:, positions // PAGE_TOKENS] * PAGE_TOKENS + positions % PAGE_TOKENS
         return self.keys[layer][slots], self.values[layer][slots]
-
-    def copy_page(self, group: int, source: int, target: int) -> None:
-        """Copy a page of every layer of the group."""
-        old, new = (slice(page * PAGE_TOKENS, (page + 1) * PAGE_TOKENS) for page in (source, target))
-        for layer, its_group in self._group.items():
-            if its_group == group:
-                for memory in (self.keys[layer], self.values[layer]):
-                    memory[new] = memory[old]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of page memory."""
-        return sum(memory.nbytes for memory in (*self.keys, *self.values))
