@@ -27,7 +27,7 @@ from pynanochat.config import GPTConfig  # noqa: E402
 from pynanochat.tensor import Tensor  # noqa: E402
 from pynanochat.weights import tensor_shapes  # noqa: E402
 
-WEIGHTS = {"pynanochat": "model.safetensors", "nanochat": "model_000000.pt"}
+WEIGHTS = {"native": "model.safetensors", "nanochat": "model_000000.pt"}
 MIB = 1 << 20
 ADDRESS_SPACE = 2 << 30  # beyond what is in use: a refusal that asked for more would end as a MemoryError
 
@@ -78,7 +78,7 @@ def large(root: Path) -> list[str]:
     """Models of 256 MiB whose last number is damaged, so that all of the file has to be read to refuse it."""
     cfg = GPTConfig(sequence_len=32, vocab_size=32768, n_layer=1, n_head=2, n_kv_head=1, n_embd=800)
     tensors = {name: Tensor.of(np.ones(shape, np.float32)) for name, shape in tensor_shapes(cfg).items()}
-    for kind in ("pynanochat", "nanochat"):
+    for kind in ("native", "nanochat"):
         for damage in ("flipped", "nan"):
             folder = root / "large" / f"{kind}-{damage}"
             weights = checkpoint.save(folder, config=cfg, tensors=tensors, format=kind) / WEIGHTS[kind]

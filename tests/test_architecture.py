@@ -16,7 +16,7 @@ LAYERS = (  # lowest first; a module may import its own layer and those below
     ("batch", "weights", "generation", "sizes", "rope", "initialize", "page_memory", "ops", "model", "runner"),
     ("checkpoint", "quantize"),
     ("engine", "backends"),
-    ("output", "stream", "session", "llm", "inspection"),
+    ("prompt", "output", "stream", "session", "llm", "inspection"),
     ("train", "eval", "distributed"),
     ("check", "bench", "serve", "cli", "__main__"),
 )

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 
 def test_native(folder):
     found = nc.inspect(folder)
-    assert (found.format, found.generation, found.config, found.notes) == ("pynanochat", "G4", G4, ())
+    assert (found.format, found.generation, found.config, found.notes) == ("native", "G4", G4, ())
     assert found.since == "a825e63 2026-03-14"
     assert {t.name: t.shape for t in found.tensors} == tensor_shapes(G4)
     assert found.stored_bytes == found.sizes.weight_bytes == 4 * found.sizes.parameters["total"]
@@ -75,5 +75,5 @@ def test_unknown_names_and_settings_are_refused(folder):
         nc.inspect(folder / "nothing")
     with pytest.raises(nc.ConfigError):
         nc.inspect(folder, dtype="int3")
-    with pytest.raises(nc.ConfigError):
+    with pytest.raises(nc.ContextError):
         nc.inspect(folder, context=-1)

@@ -108,6 +108,34 @@ def test_leaving_a_stream_frees_its_pages(llm: nc.LLM) -> None:
     assert list(stream) == []
 
 
+def test_streams_left_to_the_garbage_collector_end(llm: nc.LLM) -> None:
+    """The collector may run in the middle of a step, in the thread that holds the engine."""
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(20):
+            stream = llm.stream("Once", 100)
+            next(stream)
+    finally:
+        gc.set_threshold(*before)
+    del stream
+    assert pools_are_free(llm)
+
+
+def test_a_turn_that_is_left_early_keeps_what_was_said(llm: nc.LLM) -> None:
+    chat = llm.chat(temperature=0, stop=["is"])
+    pieces = chat.stream("Tell me a story.")
+    for _ in range(5):
+        next(pieces)
+    pieces.close()
+    assert len(chat.turns[0].answer) == 5
+    assert chat.output.finish_reason == "cancelled"
+    assert chat.messages[-1]["content"] == llm.need_tokenizer().decode(chat.turns[0].answer)
+    answer = chat.send("What is 123 times 45?")
+    assert answer.parts[-1]["text"].endswith("45 ")  # cut before the stop string, as the text is
+    assert chat.llm.chat(max_tokens=None, temperature=0).send("Hi").finish_reason == "stop"
+
+
 def test_threads_share_the_engine(llm: nc.LLM) -> None:
     prompts = [f"Number {i} is" for i in range(12)]
     wanted = [llm.generate(prompt, 15, temperature=1, seed=i).tokens for i, prompt in enumerate(prompts)]
@@ -161,7 +189,7 @@ def test_a_chat_longer_than_the_context(policy: str) -> None:
         chat.send("What is 3 plus 3?")
     assert chat.dropped > 0
     assert len(chat.messages) == 1 + 2 * 8
-    prompt = llm.need_tokenizer().decode(chat.prompt(chat.turns.pop()))
+    prompt = llm.need_tokenizer().decode(chat.prompt(chat.turns.pop().user))
     assert prompt.count("Be brief.") == 1
     assert prompt.startswith("<|bos|><|user_start|>Be brief.\n\nWhat is")
 
@@ -193,7 +221,18 @@ def test_a_model_without_a_tokenizer_runs_on_ids(llm: nc.LLM, tmp_path) -> None:
     (lambda llm: llm.generate("a", temperature=-1), nc.PolicyError, "temperature is -1"),
     (lambda llm: llm.generate("a", temprature=1), nc.PolicyError, "unknown setting 'temprature'"),
     (lambda llm: llm.generate("a", policy=nc.SamplingPolicy(), top_k=3), nc.PolicyError, "put it into the policy"),
-    (lambda llm: llm.generate([]), nc.RequestError, "holds no token"),
+    (lambda llm: llm.generate([]), nc.RequestError, "an empty list"),
+    (lambda llm: llm.generate([1.5]), nc.RequestError, "expected"),
+    (lambda llm: llm.generate(b"abc"), nc.RequestError, "expected a text, token ids"),
+    (lambda llm: llm.generate(["a", 1]), nc.RequestError, "1 is given; expected token ids"),
+    (lambda llm: llm.generate(None), nc.RequestError, "expected a text, token ids"),
+    (lambda llm: llm.generate("a", 1.5), nc.RequestError, "max_tokens is 1.5"),
+    (lambda llm: llm.generate("a", True), nc.RequestError, "max_tokens is True"),
+    (lambda llm: llm.logits("abc"), nc.RequestError, "expected token ids"),
+    (lambda llm: nc.load(step=5), nc.NotFoundError, "no training steps"),
+    (lambda llm: nc.load("story5m", source="sft"), nc.CheckpointError, "leave source out"),
+    (lambda llm: nc.load(context="10"), nc.ContextError, "expected 1 to 5120"),
+    (lambda llm: nc.load(cache_bytes=0), nc.RequestError, "cache_bytes"),
     (lambda llm: llm.generate([1, 2048]), nc.RequestError, "token 2048"),
     (lambda llm: llm.generate([-1]), nc.RequestError, "token -1"),
     (lambda llm: llm.generate("a", -1), nc.RequestError, "max_tokens is -1"),

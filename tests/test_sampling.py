@@ -334,7 +334,7 @@ BAD = {
     "presence_penalty": [INF, -INF, math.nan, 101, True],
     "frequency_penalty": [INF, math.nan, -101, "0"],
     "logit_bias": [{-1: 1}, {1: math.nan}, {1: INF}, {1: 2e6}, {"1": 1}, {True: 1}, {1: True}, [1], None],
-    "stop": [[""], "", [1], ["a"] * 17, 5, None],
+    "stop": [[""], "", [1], ["a"] * 17, 5],
     "stop_tokens": [[-1], [1.5], [True], 3, "7"],
     "seed": [-1, 2**64, 1.0, True, "7"],
     "n": [0, 129, 1.0, True, None],

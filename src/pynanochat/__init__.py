@@ -1,4 +1,4 @@
-"""pynanochat: run, serve and train nanochat-family GPTs from Python, on any machine.
+"""pynanochat: run nanochat-family GPTs from Python, on any machine, exactly.
 
 Names are imported when they are first used, so that the package itself loads at once.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from pynanochat.errors import ConfigError
+from pynanochat.errors import ConfigError, ContextError
 
 FLOAT32_EPS = 1.1920928955078125e-07  # what torch's rms_norm adds in every dtype when eps is None
 CONTEXT_FACTOR = 10  # rotary tables reach this many sequence_len, as upstream's do
@@ -124,6 +124,15 @@ class GPTConfig:
     def max_context(self) -> int:
         """The most tokens a sequence may have: as far as upstream's rotary tables reach."""
         return CONTEXT_FACTOR * self.sequence_len
+
+    def context(self, wanted: int | None) -> int:
+        """`wanted` tokens of context if the rotary tables reach that far, sequence_len for None; or `ContextError`."""
+        if wanted is None:
+            return self.sequence_len
+        if type(wanted) is not int or not 1 <= wanted <= self.max_context:
+            raise ContextError(f"a context of {wanted!r} tokens is not possible; expected 1 to {self.max_context}, "
+                               "ten times sequence_len")
+        return wanted
 
     def has_value_embed(self, layer: int) -> bool:
         """Whether `layer` adds value embeddings: every second one, counted back from the last."""

@@ -96,5 +96,5 @@ def inspect(
     return Inspection(
         path=opened.path, format=opened.format, generation=opened.generation,
         since=generation.since if generation else None, config=opened.config,
-        sizes=Sizes.of(opened.config, dtype, context), tensors=tensors, tokenizer=words, meta=dict(opened.meta),
-        notes=opened.notes)
+        sizes=Sizes.of(opened.config, dtype, opened.config.context(context)), tensors=tensors, tokenizer=words,
+        meta=dict(opened.meta), notes=opened.notes)

@@ -18,6 +18,7 @@ from pynanochat.engine.engine import Engine
 from pynanochat.engine.request import Request
 from pynanochat.errors import BackendError, ContextError, PolicyError, RequestError, TokenizerError
 from pynanochat.output import Output
+from pynanochat.prompt import Prompt, ids_of, prompts_of
 from pynanochat.runner import Facts, Runner, page_counts
 from pynanochat.sampling import SamplingPolicy
 from pynanochat.session import Chat
@@ -25,7 +26,6 @@ from pynanochat.stream import SharedEngine, Stream
 from pynanochat.tokenizer import Tokenizer
 from pynanochat.tools import ToolMachine
 
-Prompt: TypeAlias = str | Sequence[int]
 ContextPolicy: TypeAlias = Literal["drop", "stop", "error"]
 
 DEFAULT_MAX_TOKENS = 256
@@ -66,7 +66,7 @@ class LLM:
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (T, V): for each token the logits of the one after it, softcapped as the model defines."""
         rows: list[NDArray[np.float32]] = []
-        request = Request(prompt=tuple(tokens), max_tokens=0,
+        request = Request(prompt=tuple(ids_of(tokens)), max_tokens=0,
                           on_prompt_logits=lambda first, logits: rows.append(logits.copy()))
         Stream(self._shared, None, [request]).drain()
         return np.concatenate(rows)
@@ -80,7 +80,7 @@ class LLM:
     ) -> Output | list[Output]:
         """The answer to a prompt, or answers in order to a list of them; `settings` as in `stream`."""
         outputs = self.stream(prompt, max_tokens, **settings).drain()
-        return outputs[0] if _is_one(prompt) else outputs
+        return outputs[0] if prompts_of(prompt)[1] else outputs
 
     def stream(
         self,
@@ -98,11 +98,10 @@ class LLM:
         the context. Raises `ContextError` for a prompt that does not fit, `PolicyError` for a wrong setting.
         """
         settled = settle(policy, sampling)
-        prompts = [prompt] if _is_one(prompt) else list(prompt)
-        requests = [self.request(self.encode(one), max_tokens, settled, tools=tools) for one in prompts]  # type: ignore[arg-type]
+        requests = [self.request(self.encode(one), max_tokens, settled, tools=tools) for one in prompts_of(prompt)[0]]
         return Stream(self._shared, self.tokenizer, requests)
 
-    def chat(self, system: str | None = None, max_tokens: int = DEFAULT_MAX_TOKENS, **settings: Any) -> Chat:
+    def chat(self, system: str | None = None, max_tokens: int | None = DEFAULT_MAX_TOKENS, **settings: Any) -> Chat:
         """A conversation with the model; `settings` as in `stream`."""
         tools = bool(settings.pop("tools", True))
         policy = settle(settings.pop("policy", None), settings)
@@ -110,15 +109,13 @@ class LLM:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The tokens of a prompt: <|bos|> and the text, or ids as they are."""
-        if not isinstance(prompt, str):
-            return [int(token) for token in prompt]
-        return self.need_tokenizer().encode_with_bos(prompt)
+        return self.need_tokenizer().encode_with_bos(prompt) if isinstance(prompt, str) else ids_of(prompt)
 
     def request(
         self, tokens: Sequence[int], max_tokens: int | None, policy: SamplingPolicy, *, tools: bool = True
     ) -> Request:
         """What the engine runs for these prompt tokens, ended by <|assistant_end|> or <|bos|>."""
-        if self.context_policy == "error" and len(tokens) + (max_tokens or 0) > self.context:
+        if self.context_policy == "error" and isinstance(max_tokens, int) and len(tokens) + max_tokens > self.context:
             raise ContextError(f"{len(tokens)} prompt tokens and {max_tokens} more do not fit the context of "
                                f"{self.context}; shorten the prompt, ask for less, or load with a larger context")
         special: Mapping[str, int] = self.tokenizer.special_tokens if self.tokenizer else {}
@@ -127,7 +124,7 @@ class LLM:
         if tools and self.tokenizer is not None and "<|python_start|>" in special:
             machine = ToolMachine(self.tokenizer)
         elif policy.stop and self.tokenizer is None:
-            raise RequestError("stop strings need a tokenizer; load with tokenizer=, or use stop_tokens")
+            raise RequestError("stop strings need a tokenizer; name one when loading, or use stop_tokens")
         return Request(prompt=tuple(tokens), policy=policy, max_tokens=max_tokens, end_tokens=ends, tool=machine)
 
     def run(self, requests: list[Request]) -> Stream:
@@ -138,7 +135,7 @@ class LLM:
         """The tokenizer; `TokenizerError` where the model was loaded without one."""
         if self.tokenizer is None:
             raise TokenizerError(f"{self.checkpoint.path}: there is no tokenizer with this model, so it runs on token "
-                                 "ids only; give its folder as tokenizer=")
+                                 "ids only; name its folder as tokenizer when loading")
         return self.tokenizer
 
 
@@ -172,10 +169,9 @@ def load(
     opened = checkpoint.open(checkpoint.resolve(name, source=source, step=step), step=step, tokenizer=tokenizer,
                              softcap=softcap, rope_table_dtype=rope_table_dtype)
     cfg = opened.config
-    room = cfg.sequence_len if context is None else context
-    if not 1 <= room <= cfg.max_context:
-        raise ContextError(f"a context of {room} tokens is not possible; expected 1 to {cfg.max_context}, "
-                           f"ten times sequence_len")
+    room = cfg.context(context)
+    if type(cache_bytes) is not int or cache_bytes < 1:
+        raise RequestError(f"cache_bytes is {cache_bytes!r}; expected a whole number of bytes")
     words = None
     if opened.tokenizer_path is not None:
         words = Tokenizer.load(opened.tokenizer_path)
@@ -212,5 +208,3 @@ def settle(policy: SamplingPolicy | None, sampling: dict[str, Any]) -> SamplingP
     return SamplingPolicy(**sampling)
 
 
-def _is_one(prompt: Prompt | Sequence[Prompt]) -> bool:
-    return isinstance(prompt, str) or not len(prompt) or isinstance(prompt[0], (int, np.integer))

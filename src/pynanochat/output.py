@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pynanochat.chat import parts_of
 from pynanochat.detokenizer import Detokenizer
 from pynanochat.engine.request import FinishReason, TokenLogprobs
 from pynanochat.tokenizer import Tokenizer
@@ -79,11 +78,11 @@ class Transcript:
         self.tokens: list[int] = []
         self.forced: list[bool] = []
         self.logprobs: list[TokenLogprobs | None] = []
-        self.shown: list[str] = []
         self.stop: str | None = None  # the stop string that has come
         self._tokenizer = tokenizer
         self._stop = stop
         self._kind: Kind = "text"
+        self._blocks: list[tuple[Kind, list[str]]] = [("text", [])]
         self._borders = _borders(tokenizer)
         self._text = self._detokenizer()
 
@@ -98,6 +97,7 @@ class Transcript:
         if token in self._borders:
             yield self._show(self._text.flush())
             self._kind = self._borders[token]
+            self._blocks.append((self._kind, []))
             self._text = self._detokenizer()
             return
         yield self._show(self._text.push([token]))
@@ -109,16 +109,21 @@ class Transcript:
         return self._show("" if self._text is None else self._text.flush())
 
     @property
-    def parts(self) -> Any:
-        """The content as nanochat's conversations hold it."""
-        if self._tokenizer is None:
-            return ""
-        return parts_of(self._tokenizer, self.tokens) if self._borders else self._tokenizer.decode(self.tokens)
+    def text(self) -> str:
+        """What there is to show so far."""
+        return "".join(content for kind, contents in self._blocks if kind == "text" for content in contents)
 
-    def _show(self, text: str) -> tuple[Kind, str]:
-        if self._kind == "text":
-            self.shown.append(text)
-        return self._kind, text
+    @property
+    def parts(self) -> Any:
+        """The content as nanochat's conversations hold it: the text, or a list of parts where there are tool blocks."""
+        blocks = [(kind, "".join(contents)) for kind, contents in self._blocks]
+        if all(kind == "text" for kind, _ in blocks):
+            return self.text
+        return [{"type": kind, "text": text} for kind, text in blocks if text or kind != "text"]
+
+    def _show(self, content: str) -> tuple[Kind, str]:
+        self._blocks[-1][1].append(content)
+        return self._kind, content
 
     def _detokenizer(self) -> Detokenizer | None:
         if self._tokenizer is None:

@@ -76,7 +76,8 @@ class SamplingPolicy:
             if not _is_count(value) or value < least or (limit is not None and value > limit):
                 to = "on" if limit is None else f"to {limit}"
                 raise PolicyError(f"{name} is {value!r}; expected a whole number from {least} {to}")
-        stop = (self.stop,) if isinstance(self.stop, str) else _tuple("stop", self.stop, "strings")
+            object.__setattr__(self, name, int(value))
+        stop = (self.stop,) if isinstance(self.stop, str) else _tuple("stop", self.stop or (), "strings")
         for text in stop:
             if not (isinstance(text, str) and text):
                 raise PolicyError(f"stop holds {text!r}; expected strings that are not empty")
@@ -261,10 +262,14 @@ def _adjusted(
         if mask.shape != row.shape or mask.dtype != np.bool_:
             raise RequestError(f"mask is {mask.dtype} {mask.shape}; expected bool ({len(row)},)")
         row = np.where(mask, row, np.float32(-np.inf))
-    for processor in policy.processors:
-        row = np.asarray(processor(row.copy() if row is given else row, history.tokens), np.float32)
+    for place, processor in enumerate(policy.processors):
+        made = processor(row.copy() if row is given else row, history.tokens)
+        name = f"processor {place} ({getattr(processor, '__name__', type(processor).__name__)})"
+        if made is None:
+            raise PolicyError(f"{name} gave nothing back; it has to return the logits")
+        row = np.asarray(made, np.float32)
         if row.shape != given.shape:
-            raise PolicyError(f"{processor!r} gave logits of shape {row.shape}; expected {given.shape}")
+            raise PolicyError(f"{name} gave logits of shape {row.shape}; expected {given.shape}")
     largest = float(row.max())
     if not largest < math.inf:
         raise RequestError("the policy made logits that are not finite numbers; look at its processors and penalties")
@@ -358,11 +363,11 @@ def _log_sum_exp(row: Logits) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _tuple(name: str, values: Any, of: str) -> tuple[Any, ...]:
@@ -381,4 +386,4 @@ def _checked_bias(bias: Any) -> dict[int, float]:
         if not _is_number(value) or not (-_MOST_BIAS <= value <= _MOST_BIAS or value == -math.inf):
             raise PolicyError(f"logit_bias of token {token} is {value!r}; "
                               f"expected a number up to {_MOST_BIAS:,.0f} either way, or -inf")
-    return {token: float(value) for token, value in bias.items()}
+    return {int(token): float(value) for token, value in bias.items()}

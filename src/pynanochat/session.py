@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,12 @@ class Chat:
     """A conversation with a model.
 
     When it no longer fits the context, the model's context policy decides: "drop" leaves out the oldest turns (the
-    system prompt stays), "stop" and "error" refuse the next message with `ContextError`.
+    system prompt stays), "stop" goes on until the context is full, "error" only while a whole answer of `max_tokens`
+    still fits; then both refuse the next message with `ContextError`.
     """
 
     def __init__(
-        self, llm: LLM, *, system: str | None, max_tokens: int, policy: SamplingPolicy, tools: bool = True
+        self, llm: LLM, *, system: str | None, max_tokens: int | None, policy: SamplingPolicy, tools: bool = True
     ) -> None:
         if policy.n != 1:
             raise ConversationError(f"a chat goes on from one answer; n is {policy.n}, expected 1")
@@ -44,7 +45,7 @@ class Chat:
         self.tools = tools
         self.turns: list[Turn] = []
         self.dropped = 0  # oldest turns that the last prompt left out
-        self.output: Output | None = None  # of the last answer
+        self.output: Output | None = None  # of the last answer; "cancelled" where it was left early
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -55,6 +56,9 @@ class Chat:
             messages.append({"role": "assistant", "content": turn.content})
         return messages
 
+    def __repr__(self) -> str:
+        return f"Chat({len(self.turns)} turns with {self.llm!r})"
+
     def send(self, text: str) -> Output:
         """The model's answer to a message."""
         for _ in self.stream(text):
@@ -62,17 +66,17 @@ class Chat:
         assert self.output is not None
         return self.output
 
-    def stream(self, text: str) -> Iterator[Piece]:
+    def stream(self, text: str) -> Generator[Piece, None, None]:
         """The answer to a message in pieces; ended early, the turn keeps what has come."""
-        turn = Turn(text)
-        prompt = self.prompt(turn)
-        request = self.llm.request(prompt, self.max_tokens, self.policy, tools=self.tools)
-        return self._run(turn, self.llm.run([request]))
+        request = self.llm.request(self.prompt(text), self.max_tokens, self.policy, tools=self.tools)
+        return self._run(Turn(text), self.llm.run([request]))
 
-    def prompt(self, turn: Turn) -> list[int]:
-        """The tokens that ask for an answer to `turn`; leaves out the oldest turns as the context policy says."""
-        tokenizer = self.llm.need_tokenizer()
-        room = min(self.max_tokens, self.llm.context // 2)  # for the answer
+    def prompt(self, text: str) -> list[int]:
+        """The tokens that ask for an answer to a message; leaves out the oldest turns as the context policy says."""
+        tokenizer, context, policy = self.llm.need_tokenizer(), self.llm.context, self.llm.context_policy
+        wanted = context if self.max_tokens is None else self.max_tokens
+        room = {"drop": min(wanted, context // 2), "stop": 1, "error": wanted}[policy]  # for the answer
+        turn = Turn(text)
         turns = [*self.turns, turn]
         for first in range(len(turns)):
             tokens = [tokenizer.bos]
@@ -81,14 +85,14 @@ class Chat:
                 tokens += user_turn(tokenizer, user)
                 if each is not turn:
                     tokens += [*each.answer, tokenizer.encode_special("<|assistant_end|>")]
-            fits = len(tokens) + room <= self.llm.context
-            if fits or (first == len(turns) - 1 and len(tokens) < self.llm.context):
+            alone = policy == "drop" and each is turns[first] and len(tokens) < context
+            if len(tokens) + room <= context or alone:
                 self.dropped = first
                 return tokens
-            if self.llm.context_policy != "drop":
+            if policy != "drop":
                 break
-        raise ContextError(f"{len(tokens)} tokens of conversation leave no room to answer in a context of "
-                           f"{self.llm.context}; start a new one, shorten the message, or load with a larger context")
+        raise ContextError(f"{len(tokens)} tokens of conversation leave no room to answer in a context of {context}; "
+                           "start a new one, shorten the message, or load with a larger context")
 
     def undo(self) -> Turn | None:
         """Take back the last turn and return it."""
@@ -99,18 +103,11 @@ class Chat:
         self.turns.clear()
         self.dropped = 0
 
-    def _run(self, turn: Turn, stream: Stream) -> Iterator[Piece]:
+    def _run(self, turn: Turn, stream: Stream) -> Generator[Piece, None, None]:
         self.turns.append(turn)
-        tokens: list[int] = []
         try:
             with stream:
-                for piece in stream:
-                    tokens += piece.tokens
-                    yield piece
-                self.output = stream.outputs[0]
-                turn.answer, turn.content = self.output.tokens, self.output.parts
+                yield from stream
         finally:
-            if not turn.answer and tokens:  # ended early
-                from pynanochat.chat import parts_of
-
-                turn.answer, turn.content = tokens, parts_of(self.llm.need_tokenizer(), tokens)
+            self.output = stream.so_far()
+            turn.answer, turn.content = self.output.tokens, self.output.parts

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pynanochat.engine.engine import Engine
-from pynanochat.engine.request import Event, Request
+from pynanochat.engine.request import Event, FinishReason, Request
 from pynanochat.output import Output, Piece, Transcript, Usage
 from pynanochat.tokenizer import Tokenizer
 
@@ -80,6 +80,7 @@ class Stream(Iterator[Piece]):
         self._requests = requests
         self._started = time.perf_counter()
         self._ids: list[int] = []
+        self._ready: deque[Piece] = deque()
         try:
             for request in requests:
                 self._ids.append(shared.submit(request))
@@ -92,10 +93,18 @@ class Stream(Iterator[Piece]):
             for place, request in enumerate(requests) for sample in range(request.policy.n)}
         self._first: dict[tuple[int, int], float] = {}
         self._done: dict[tuple[int, int], Output] = {}
-        self._pieces = self._run()
 
     def __next__(self) -> Piece:
-        return next(self._pieces)
+        while not self._ready:
+            event = None if len(self._done) == len(self._transcripts) else self._shared.next_event(self._ids)
+            if event is None:  # all have ended, or the stream was closed
+                self.close()
+                raise StopIteration
+            if event.error is not None:
+                self.close()
+                raise event.error
+            self._ready.extend(self._pieces_of(event))
+        return self._ready.popleft()
 
     def __enter__(self) -> Stream:
         return self
@@ -109,6 +118,7 @@ class Stream(Iterator[Piece]):
 
     def close(self) -> None:
         """End what still runs; nothing more comes."""
+        self._ready.clear()
         self._shared.forget(self._ids)
 
     def drain(self) -> list[Output]:
@@ -126,18 +136,6 @@ class Stream(Iterator[Piece]):
             if samples:
                 results.append(replace(samples[0], samples=samples))
         return results
-
-    def _run(self) -> Generator[Piece, None, None]:
-        try:
-            while len(self._done) < len(self._transcripts):
-                event = self._shared.next_event(self._ids)
-                if event is None:  # closed
-                    return
-                if event.error is not None:
-                    raise event.error
-                yield from self._pieces_of(event)
-        finally:
-            self._shared.forget(self._ids)
 
     def _pieces_of(self, event: Event) -> Iterator[Piece]:
         key = place, sample = self._prompts[event.request_id], event.sample
@@ -158,15 +156,23 @@ class Stream(Iterator[Piece]):
                 self._finish(key, event)
                 yield Piece(rest, kind, finish_reason=event.finish_reason, prompt=place, sample=sample)
 
+    def so_far(self, prompt: int = 0, sample: int = 0) -> Output:
+        """What a sample has given until now; `finish_reason` is "cancelled" while it has not ended."""
+        key = prompt, sample
+        return self._done[key] if key in self._done else self._output(key, "cancelled", None)
+
     def _finish(self, key: tuple[int, int], event: Event) -> None:
         assert event.finish_reason is not None
+        self._done[key] = self._output(key, event.finish_reason, event.end_token)
+
+    def _output(self, key: tuple[int, int], reason: FinishReason, end_token: int | None) -> Output:
         place, sample = key
         transcript, request = self._transcripts[key], self._requests[place]
         now = time.perf_counter()
         usage = Usage(len(request.prompt), len(transcript.tokens), self._first.get(key, now) - self._started,
                       now - self._started)
-        self._done[key] = Output(
-            text="".join(transcript.shown), tokens=transcript.tokens, forced=transcript.forced,
-            finish_reason=event.finish_reason, end_token=event.end_token, stop=transcript.stop,
+        return Output(
+            text=transcript.text, tokens=transcript.tokens, forced=transcript.forced, finish_reason=reason,
+            end_token=end_token, stop=transcript.stop,
             logprobs=None if request.policy.logprobs is None else transcript.logprobs,
             usage=usage, parts=transcript.parts, sample=sample)

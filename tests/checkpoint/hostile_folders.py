@@ -96,10 +96,10 @@ def tiny(kind, folder):
 def folders(root):
     """Write hostile checkpoint folders; gives their names."""
     sound = {kind: tiny(kind, root / ".sound" / kind) for kind in checkpoint.FORMATS}
-    files = {"pynanochat": "config.json", "nanochat": "meta_000000.json", "huggingface": "config.json",
-             "nanochat-rs": "config.json"}
-    weights = {"pynanochat": "model.safetensors", "nanochat": "model_000000.pt", "huggingface": "model.safetensors",
-               "nanochat-rs": "model.mpk"}
+    files = {"native": "config.json", "nanochat": "meta_000000.json", "huggingface": "config.json",
+             "burn": "config.json"}
+    weights = {"native": "model.safetensors", "nanochat": "model_000000.pt", "huggingface": "model.safetensors",
+               "burn": "model.mpk"}
 
     def altered(kind, name, **content):
         folder = root / f"{kind}-{name}"
@@ -116,7 +116,7 @@ def folders(root):
         for part in range(1, 12):
             yield altered(kind, f"cut-{part}", **{weights[kind]: whole[: size * part // 12]})
         model_config = json.loads((sound[kind] / file).read_bytes())
-        fields = {"nanochat": model_config.get("model_config"), "nanochat-rs": model_config}.get(kind)
+        fields = {"nanochat": model_config.get("model_config"), "burn": model_config}.get(kind)
         for key in ("n_layer", "n_embd", "vocab_size", "n_head", "sequence_len") if fields else ():
             for number, value in enumerate((-1, 0, 10**18, 2**70, 1.5, "4", None, [1], {}, True)):
                 changed = json.loads(json.dumps(model_config))
@@ -139,7 +139,7 @@ def folders(root):
     for name, data in headers():
         yield altered("huggingface", f"safetensors-{name}", **{weights["huggingface"]: data})
     for name, data in msgpacks():
-        yield altered("nanochat-rs", f"msgpack-{name}", **{weights["nanochat-rs"]: data})
+        yield altered("burn", f"msgpack-{name}", **{weights["burn"]: data})
     for kind in ("nanochat", "huggingface"):
         for name, value in (("nan", np.nan), ("inf", np.inf), ("-inf", -np.inf)):
             yield spoiled(kind, sound[kind], weights[kind], root / f"{kind}-weights-{name}", value)
@@ -156,17 +156,17 @@ def folders(root):
         out = io.BytesIO()
         torch_file.write(out, changed)
         yield altered("nanochat", f"state-{name}", **{weights["nanochat"]: out.getvalue()})
-    whole = (sound["nanochat-rs"] / "model.mpk").read_bytes()
+    whole = (sound["burn"] / "model.mpk").read_bytes()
     for name, old, new in (("shape", b"\xa5shape\x92\x40\x10", b"\xa5shape\x92\x41\x10"),
                            ("dtype", b"\xa3F32", b"\xa3F99"), ("field", b"\xa3ln1", b"\xa3lm1"),
                            ("bias", b"\xa4bias\xc0", b"\xa4bias\x01")):
-        yield altered("nanochat-rs", f"record-{name}", **{"model.mpk": whole.replace(old, new, 1)})
+        yield altered("burn", f"record-{name}", **{"model.mpk": whole.replace(old, new, 1)})
     for key in ("sha256", "version", "generation", "config", "meta", "format"):
-        values = json.loads((sound["pynanochat"] / "config.json").read_bytes())
+        values = json.loads((sound["native"] / "config.json").read_bytes())
         for number, value in enumerate((None, 1, "x", [], {}, 2**60)):
             if value != values[key]:
                 text = json.dumps(values | {key: value}).encode()
-                yield altered("pynanochat", f"key-{key}-{number}", **{"config.json": text})
+                yield altered("native", f"key-{key}-{number}", **{"config.json": text})
     index = {"weight_map": {"x": "../../secret.safetensors"}}
     folder = altered("huggingface", "index-path", **{"model.safetensors.index.json": json.dumps(index).encode()})
     (folder / "model.safetensors").unlink()

@@ -83,7 +83,7 @@ def test_native_and_nanochat_round_trip(name, tmp_path):
     native = checkpoint.open(checkpoint.save(
         tmp_path / "native", config=first.config, tensors=first.tensors, tokenizer=tokenizer, meta=first.meta))
     assert (native.format, native.generation, native.config, native.meta) == (
-        "pynanochat", first.generation, first.config, first.meta)
+        "native", first.generation, first.config, first.meta)
     equal(native.tensors, first.tensors)
     assert Tokenizer.load(native.tokenizer_path).vocab_size == first.config.vocab_size
 

@@ -115,7 +115,7 @@ def damaged(folder, name, data, tmp_path):
 
 
 def test_every_flipped_bit_and_cut_of_the_native_format_is_caught(sound, tmp_path):
-    folder, chance = sound["pynanochat"], random.Random(1)
+    folder, chance = sound["native"], random.Random(1)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     for name, data in files.items():
         for _ in range(500):
@@ -228,8 +228,8 @@ def test_mutated_safetensors_files(sound, tmp_path, data):
 @FUZZ
 @given(st.data())
 def test_mutated_burn_records(sound, tmp_path, data):
-    good = (sound["nanochat-rs"] / "model.mpk").read_bytes()
-    (tmp_path / "config.json").write_bytes((sound["nanochat-rs"] / "config.json").read_bytes())
+    good = (sound["burn"] / "model.mpk").read_bytes()
+    (tmp_path / "config.json").write_bytes((sound["burn"] / "config.json").read_bytes())
     reads_or_refuses(lambda path: burn.read(path.parent), tmp_path / "model.mpk", mutate(data.draw, good))
 
 
@@ -252,7 +252,7 @@ def test_any_json(text):
 
 
 @FUZZ
-@given(st.data(), st.sampled_from(["pynanochat", "nanochat", "huggingface", "nanochat-rs"]))
+@given(st.data(), st.sampled_from(["native", "nanochat", "huggingface", "burn"]))
 def test_mutated_configs(sound, tmp_path, data, kind):
     name = "meta_000000.json" if kind == "nanochat" else "config.json"
     folder = damaged(sound[kind], name, mutate(data.draw, (sound[kind] / name).read_bytes()), tmp_path)
@@ -266,7 +266,7 @@ VALUES |= st.dictionaries(st.text(max_size=3), st.none(), max_size=2)
 
 
 @FUZZ
-@given(st.data(), st.sampled_from(["nanochat", "huggingface", "nanochat-rs"]))
+@given(st.data(), st.sampled_from(["nanochat", "huggingface", "burn"]))
 def test_configs_of_any_values(sound, tmp_path, data, kind):
     name = "meta_000000.json" if kind == "nanochat" else "config.json"
     values = json.loads((sound[kind] / name).read_text())
@@ -284,7 +284,7 @@ def test_configs_of_any_values(sound, tmp_path, data, kind):
 def test_a_native_config_with_a_right_checksum_is_still_checked(sound, tmp_path):
     import hashlib
 
-    values = json.loads((sound["pynanochat"] / "config.json").read_text())
+    values = json.loads((sound["native"] / "config.json").read_text())
     bad = {"n_layer": 10**9, "window_pattern": [{}], "softcap": "15", "n_head": None, "lambdas": 1, "extra": 1,
            "n_embd": []}
     for key, value in bad.items():
@@ -294,7 +294,7 @@ def test_a_native_config_with_a_right_checksum_is_still_checked(sound, tmp_path)
         text = json.dumps(changed)
         text = text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest())
         with pytest.raises(NanochatError, match=r"config\.json") as caught:
-            checkpoint.open(damaged(sound["pynanochat"], "config.json", text.encode(), tmp_path))
+            checkpoint.open(damaged(sound["native"], "config.json", text.encode(), tmp_path))
         assert "changed after" not in str(caught.value)
 
 

@@ -96,7 +96,7 @@ def repos(tmp_path_factory):
     upload = {f"base_checkpoints/d4/{name}": data for name, data in older.items()}
     upload |= {f"chatsft_checkpoints/d4/{name}": data for name, data in nanochat.items()}
     return {
-        "some/native": files("pynanochat") | {"README.md": b"# hi", "evil.py": b"import os"},
+        "some/native": files("native") | {"README.md": b"# hi", "evil.py": b"import os"},
         "some/nanochat": nanochat | older | {"README.md": b"# hi", "optim_000650_rank0.pt": b"large"},
         "some/bare": bare,
         "some/upload": upload | {"report/report.md": b"", "tokenizer/tokenizer.pkl": b"not read here"},

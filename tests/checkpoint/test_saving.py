@@ -139,7 +139,7 @@ def test_no_permission(tmp_path):
 
 
 def test_wrong_input(tmp_path):
-    with pytest.raises(UnsupportedError, match="expected one of pynanochat, nanochat, huggingface, nanochat-rs"):
+    with pytest.raises(UnsupportedError, match="expected one of native, nanochat, huggingface, burn"):
         save(tmp_path / "x", format="gguf")
     with pytest.raises(UnsupportedError, match="'float32' or 'bfloat16'"):
         save(tmp_path / "x", dtype="int4")

@@ -79,7 +79,7 @@ def terminal():
 
 def test_a_terminal_chat(terminal, tmp_path):
     chat = terminal("chat", "--greedy", "--max-tokens", "400")
-    assert "G4, 6.16 M parameters" in chat.until("Ctrl-D leaves")
+    assert "G4 (nanochat since 2026-03-14), 6.16 M parameters" in chat.until("Ctrl-D leaves")
     chat.until("›")
     chat.type("Tell me a bedtime story about Ben and a lost kite.\r")
     chat.until("Ben the boy")

@@ -10,7 +10,7 @@ from pynanochat.ops import reference
 def test_inspect(call, tiny):
     code, out, err = call("inspect", tiny, "--tensors")
     assert (code, err) == (0, "")
-    for part in ("pynanochat", "G4, nanochat since a825e63 2026-03-14", "parameters", "sizes in float32 at 256 tokens",
+    for part in ("native", "G4, nanochat since a825e63 2026-03-14", "parameters", "sizes in float32 at 256 tokens",
                  "softcap", "val_bpb", "transformer.wte.weight", "320x32"):
         assert part in out, part
     assert "\033" not in out

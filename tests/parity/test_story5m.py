@@ -70,7 +70,7 @@ def test_conversations_through_the_command(case: dict, capsys: pytest.CaptureFix
 def test_formats_that_cannot_hold_it_refuse(tmp_path: Path) -> None:
     llm = nc.load()
     for format_ in ("huggingface", "burn"):
-        with pytest.raises(nc.UnsupportedError, match='save it as pynanochat or nanochat'):
+        with pytest.raises(nc.UnsupportedError, match='save it as native'):
             nc.save(llm, tmp_path / format_, format=format_)
         assert not (tmp_path / format_).exists()
 

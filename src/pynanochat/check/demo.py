@@ -43,7 +43,7 @@ class Demo:
         pages = page_counts(cfg, cfg.sequence_len, STEP_TOKENS, 4, _CACHE_BYTES)
         runner = open_runner(choice, cfg, weights.__getitem__, context=cfg.sequence_len, pages=pages)
         source = Checkpoint(
-            path=Path("demo"), format="pynanochat", generation=name_of(cfg), config=cfg, tensors=weights)
+            path=Path("demo"), format="native", generation=name_of(cfg), config=cfg, tensors=weights)
         return LLM(source, runner, None, context=cfg.sequence_len)
 
     @cached_property

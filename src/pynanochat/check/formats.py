@@ -21,11 +21,11 @@ from pynanochat.generation import GENERATIONS
 from pynanochat.initialize import random_tensors
 
 _NETWORKS = {  # format: one that it can hold
-    "pynanochat": CONFIG,
+    "native": CONFIG,
     "nanochat": replace(CONFIG, short_window=128),
     "huggingface": GPTConfig(**SIZES, **(GENERATIONS["G0"].constants | {"rope_table_dtype": "float32"}),
                              window_pattern=None),
-    "nanochat-rs": PORT,
+    "burn": PORT,
 }
 _FLIPS = 24
 
@@ -47,7 +47,7 @@ def round_trip(kind: str, demo: Demo) -> Measure:
 def flipped_byte(demo: Demo) -> Measure:
     """A single altered byte anywhere in the weights is refused."""
     refused = 0
-    with _saved(CONFIG, demo, "pynanochat") as folder:
+    with _saved(CONFIG, demo, "native") as folder:
         path = folder / "model.safetensors"
         size = path.stat().st_size
         for place in np.random.default_rng(demo.seed).integers(0, size, _FLIPS):

@@ -1,6 +1,6 @@
 """Checkpoints on disk: `resolve` a name, `open` a file or folder of any format, `save` one.
 
-Formats: pynanochat (native), nanochat (upstream's .pt and .json), huggingface, nanochat-rs (Burn records).
+Formats: native (pynanochat's own), nanochat (upstream's .pt and .json), huggingface, burn (nanochat-rs' records).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pynanochat.checkpoint.checkpoint import Checkpoint, Format, check_network, 
 from pynanochat.checkpoint.directory import find_largest_model, find_last_step, resolve
 from pynanochat.checkpoint.lazy_tensors import LazyTensors, kinds, renamed
 from pynanochat.config import GPTConfig
-from pynanochat.errors import CheckpointError, NotFoundError, UnsupportedError
+from pynanochat.errors import CheckpointError, ConfigError, NotFoundError, UnsupportedError
 from pynanochat.tensor import Tensor, round_bfloat16
 from pynanochat.weights import tensor_shapes
 
@@ -25,10 +25,8 @@ __all__ = ["FORMATS", "Checkpoint", "Format", "check_tokenizer", "find_largest_m
            "resolve", "save"]
 
 _WRITERS = {
-    "pynanochat": native.write, "nanochat": nanochat.write, "huggingface": huggingface.write,
-    "nanochat-rs": burn.write,
+    "native": native.write, "nanochat": nanochat.write, "huggingface": huggingface.write, "burn": burn.write,
 }
-_ALIASES = {"native": "pynanochat", "hf": "huggingface", "burn": "nanochat-rs"}
 FORMATS = tuple(_WRITERS)
 
 
@@ -48,6 +46,8 @@ def open(  # noqa: A001 - checkpoint.open
     can run, and a refusal costs little whatever the file claims.
     """
     place = Path(path).expanduser()
+    if softcap is not None and not (isinstance(softcap, (int, float)) and 0 < softcap < 1e30):
+        raise ConfigError(f"softcap is {softcap!r}; expected a number above 0, such as 15 or 20")
     own_tokenizer = Path(tokenizer).expanduser() if tokenizer is not None else None
     if own_tokenizer is not None and not own_tokenizer.exists():
         raise NotFoundError(f"{own_tokenizer} does not exist; give a tokenizer.pkl, a tokenizer.json or their folder")
@@ -67,7 +67,7 @@ def _open(
     verify: bool,
 ) -> Checkpoint:
     if not place.exists():
-        raise NotFoundError(f"{place} does not exist. Give the folder that holds the weights, or run: nanochat convert")
+        raise NotFoundError(f"{place} does not exist; give the folder that holds the weights")
     folder = place if place.is_dir() else place.parent
     constants: dict[str, Any] = {"softcap": softcap, "rope_table_dtype": rope_table_dtype}
     if place.is_file() and place.suffix == ".pt":
@@ -91,7 +91,9 @@ def _hint(place: Path) -> str:
     inside = sorted(path.parent.name for path in place.glob("*/model_*.pt")) if place.is_dir() else []
     if inside:
         return f"Give one of the folders in it that do: {', '.join(dict.fromkeys(inside))[:300]}"
-    return "Give the folder that holds the weights, or run: nanochat convert"
+    if place.is_dir() and any(place.glob("*_checkpoints/*/model_*.pt")):
+        return "It is laid out as NANOCHAT_BASE_DIR: set that to it, and name a tag in it, such as d20"
+    return "Give the folder that holds the weights"
 
 
 def save(
@@ -100,17 +102,17 @@ def save(
     config: GPTConfig,
     tensors: Mapping[str, Tensor],
     tokenizer: Any = None,
-    format: str = "pynanochat",  # noqa: A002
+    format: str = "native",  # noqa: A002
     meta: Mapping[str, Any] | None = None,
     dtype: Literal["float32", "bfloat16"] | None = None,
 ) -> Path:
     """The folder, written whole or not at all: an older checkpoint there stays until the new one is on the disk.
 
-    `format` is pynanochat (native), nanochat, huggingface (hf) or nanochat-rs (burn); `dtype` converts every tensor.
+    `format` is native, nanochat, huggingface or burn; `dtype` converts every tensor.
     Raises `UnsupportedError` where the format cannot hold the network, `CheckpointError` where writing fails or other
     files are in the way.
     """
-    write = _WRITERS.get(_ALIASES.get(format, format))
+    write = _WRITERS.get(format)
     if write is None:
         raise UnsupportedError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     where = "the model to save"

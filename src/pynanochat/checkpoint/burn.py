@@ -53,7 +53,7 @@ def read(
     own = next((folder / name for name in ("tokenizer.json", "tokenizer.pkl") if (folder / name).is_file()), None)
     generation = name_of(cfg)
     return Checkpoint(
-        path=folder, format="nanochat-rs", generation=generation, config=cfg, tensors=tensors,
+        path=folder, format="burn", generation=generation, config=cfg, tensors=tensors,
         tokenizer_path=tokenizer or own, notes=(_NOTE,) if generation == "nanochat-rs" else ())
 
 
@@ -68,9 +68,9 @@ def write(folder: Path, cfg: GPTConfig, tensors: Mapping[str, Tensor], tokenizer
     extra = sorted(set(tensor_shapes(cfg)) - set(tensor_shapes(rust)))
     if extra:
         raise UnsupportedError(f"nanochat-rs has no place for tensor {extra[0]!r} and knows only nanochat's first "
-                               "network; save it as pynanochat or nanochat instead")
+                               "network; save it as native instead")
     if tensor_shapes(cfg) != tensor_shapes(rust):
-        raise UnsupportedError(f"nanochat-rs' MLP is 4 n_embd wide, this model's {cfg.n_inner}; save it as pynanochat")
+        raise UnsupportedError(f"nanochat-rs' MLP is 4 n_embd wide, this model's {cfg.n_inner}; save it as native")
     values: dict[str, Any] = {name: getattr(cfg, name) for name in _SIZES}
     values |= {"block_size": cfg.sequence_len, "dropout": 0.0}
     if differences(cfg, rust):

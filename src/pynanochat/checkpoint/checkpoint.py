@@ -14,7 +14,7 @@ from pynanochat.tensor import FLOAT_DTYPES, Tensor
 from pynanochat.weights import LM_HEAD, WTE, Shape, check_tensors, value_embed
 
 R = TypeVar("R")
-Format = Literal["pynanochat", "nanochat", "huggingface", "nanochat-rs"]
+Format = Literal["native", "nanochat", "huggingface", "burn"]
 
 
 @dataclass(frozen=True, kw_only=True)

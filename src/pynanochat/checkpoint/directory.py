@@ -63,37 +63,50 @@ def _resolve(name: str | os.PathLike[str] | None, source: str | None, step: int 
         raise CheckpointError(f"source is {source!r}; expected one of {', '.join(reversed(STAGES))}")
     if name is None:
         if source is None:
-            return _bundled(BUNDLED)
+            return _with_step(_bundled(BUNDLED), step)
         return _with_step(base_dir() / STAGES[source] / find_largest_model(base_dir() / STAGES[source]), step)
     text = os.fspath(name)
     path = Path(text).expanduser()
     if text and "\0" not in text and len(text) < 4096 and _exists(path):
+        _refuse_source(source, f"{path} is a path")
         return _with_step(path, step)
-    looked = [str(path)[:300]]
     if text == BUNDLED:
-        return _bundled(text)
+        _refuse_source(source, f"{text} is bundled")
+        return _with_step(_bundled(text), step)
     match = _TAG.fullmatch(text)
-    if match and match["source"] in (None, source, *STAGES):
-        found = _tag(match["tag"], match["source"] or source, looked)
+    if match and match["source"] in (None, *STAGES):
+        if source is not None and match["source"] not in (None, source):
+            raise CheckpointError(f"{text} names one training stage and source another, {source}; give one of them")
+        found = _tag(match["tag"], match["source"] or source)
         if found is not None:
-            return _with_step(found, int(match["step"]) if match["step"] else step)
+            own = int(match["step"]) if match["step"] else None
+            if None not in (own, step) and own != step:
+                raise CheckpointError(f"{text} names step {own}, and step {step} is asked for; give one of them")
+            return _with_step(found, step if own is None else own)
     hub_id = _HUB_ID.fullmatch(text)
     if hub_id and text.partition("/")[0] not in STAGES:
+        _refuse_source(source, f"{text} is no path or tag here but a Hugging Face id")
         return hub.download(hub_id["repo"], revision=hub_id["revision"], step=step, offline=offline)
-    raise NotFoundError(f"no model {text[:200]!r}: looked at {', '.join(looked)[:600]}; {_known()}")
+    raise NotFoundError(f"no model {text[:200]!r}: it is no path, and no tag under {base_dir()}. "
+                        f"Use {_known()}; a folder; or a Hugging Face id, owner/name")
 
 
-def _tag(tag: str, source: str | None, looked: list[str]) -> Path | None:
-    for stage in [source] if source else STAGES:
-        folder = base_dir() / STAGES[stage] / tag
-        if folder.is_dir():
-            return folder
-        looked.append(str(folder))
-    return None
+def _refuse_source(source: str | None, why: str) -> None:
+    if source is not None:
+        raise CheckpointError(f"source {source} picks a training stage of a tag, but {why}; leave source out")
+
+
+def _tag(tag: str, source: str | None) -> Path | None:
+    folders = (base_dir() / STAGES[stage] / tag for stage in ([source] if source else STAGES))
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _with_step(path: Path, step: int | None) -> Path:
-    return path if step is None or path.is_file() else model_file(path, step)
+    if step is None or path.is_file():
+        return path
+    if not any(path.glob("model_*.pt")):
+        raise NotFoundError(f"{path} holds one model and no training steps; leave step {step} out")
+    return model_file(path, step)
 
 
 def _exists(path: Path) -> bool:
@@ -113,5 +126,4 @@ def _bundled(name: str) -> Path:
 def _known() -> str:
     tags = [f"{stage}/{entry.name}" for stage, place in STAGES.items() if (base_dir() / place).is_dir()
             for entry in sorted((base_dir() / place).iterdir()) if entry.is_dir()]
-    there = ", ".join(tags)[:600] if tags else f"nothing under {base_dir()}"
-    return f"there is {there}, the bundled {BUNDLED!r}, and any Hugging Face id as owner/name"
+    return ", ".join([f"{BUNDLED} (bundled)", *tags])[:600]

@@ -33,7 +33,7 @@ def download(
         import huggingface_hub
         from huggingface_hub import constants, errors
     except ImportError:
-        raise CheckpointError("models from the Hugging Face hub need one more package; "
+        raise CheckpointError(f"{repo} is no path and no tag here; to look for it on the Hugging Face hub, "
                               "run: pip install 'pynanochat[hub]'") from None
     what = f"{repo}@{revision}" if revision else repo
     common: dict[str, Any] = {"revision": revision, "endpoint": endpoint, "cache_dir": cache_dir}

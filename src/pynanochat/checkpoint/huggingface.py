@@ -69,11 +69,11 @@ def write(folder: Path, cfg: GPTConfig, tensors: Mapping[str, Tensor], tokenizer
     wrong = differences(cfg, _config(values, str(folder), None, None))
     if wrong == ["rope_table_dtype"]:
         raise UnsupportedError("Hugging Face's network has unrounded rotary tables, this model's are rounded to "
-                               'bfloat16; open it with rope_table_dtype="float32" to accept logits that differ by 0.02')
+                               'bfloat16; open it with rope_table_dtype float32 to accept logits that differ by 0.02')
     wrong = [name for name in wrong if not name.endswith(("_width", "_gain"))] or wrong
     if wrong:
         raise UnsupportedError(f"Hugging Face's NanoChat network is nanochat's first one and has no place for this "
-                               f"model's {', '.join(wrong)}; save it as pynanochat or nanochat instead")
+                               f"model's {', '.join(wrong)}; save it as native instead")
     (folder / CONFIG).write_bytes(json_file.dumps(values))
     ends = {key: values[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if key in values}
     (folder / "generation_config.json").write_bytes(json_file.dumps(ends))

@@ -101,7 +101,7 @@ def write(folder: Path, cfg: GPTConfig, tensors: Mapping[str, Tensor], tokenizer
         hints = meta[_OURS] = {name: getattr(cfg, name) for name in _HIDDEN}
     if missing := different():
         raise UnsupportedError(f"nanochat's format cannot express this model: no upstream version has its "
-                               f"{', '.join(missing)}; save it as pynanochat instead")
+                               f"{', '.join(missing)}; save it as native instead")
     step = meta.get("step")
     number = step if type(step) is int and 0 <= step < 10**9 else 0
     with (folder / f"model_{number:06d}.pt").open("xb") as file:
@@ -169,8 +169,8 @@ def _notes(generation: str, cfg: GPTConfig, told: set[str]) -> tuple[str, ...]:
     if generation in ("G2", "G2b", "G2c"):
         if "softcap" not in told:
             notes.append(f"tensors do not show the softcap: took {cfg.softcap:g} (it was 20 from 3 to 9 March 2026, "
-                         "15 before and after); softcap= settles it")
+                         "15 before and after); softcap settles it")
         if "rope_table_dtype" not in told and cfg.softcap == 20:
             notes.append(f"tensors do not show the rounding of the rotary tables: took {cfg.rope_table_dtype} (it was "
-                         "bfloat16 until 4 March 2026, float32 after); rope_table_dtype= settles it")
+                         "bfloat16 until 4 March 2026, float32 after); rope_table_dtype settles it")
     return tuple(notes)

@@ -58,7 +58,7 @@ def read(
     check_network(cfg, tensors, str(folder / MODEL))
     own = folder / TOKENIZER
     return Checkpoint(
-        path=folder, format="pynanochat", generation=name_of(cfg), config=cfg, tensors=tensors, meta=values["meta"],
+        path=folder, format="native", generation=name_of(cfg), config=cfg, tensors=tensors, meta=values["meta"],
         tokenizer_path=tokenizer or (own if own.is_file() else None))
 
 
@@ -85,8 +85,8 @@ def _check_config(text: bytes, sums: dict[str, Any], where: str) -> None:
         raise DamagedFileError(f"{where} has no checksum of itself; get an intact copy")
     at = text.rfind(own.encode())
     if at < 0 or hashlib.sha256(text[:at] + b"0" * 64 + text[at + 64 :]).hexdigest() != own:
-        raise DamagedFileError(f"{where} was changed after it was written; get an intact copy, or give softcap= and "
-                               "rope_table_dtype= when loading")
+        raise DamagedFileError(f"{where} was changed after it was written; get an intact copy, or give softcap and "
+                               "rope_table_dtype when loading")
 
 
 def _check_files(folder: Path, sums: dict[str, Any]) -> None:

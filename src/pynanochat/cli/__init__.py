@@ -11,17 +11,16 @@ import sys
 from collections.abc import Sequence
 
 from pynanochat import __version__
-from pynanochat.errors import NanochatError
+from pynanochat.errors import NanochatError, RequestError
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the command with these arguments (None: those of the process); errors are one line on stderr."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     _settle_streams()
     try:
-        code = _run(arguments)
+        code = _run([_as_utf8(argument) for argument in (sys.argv[1:] if argv is None else argv)])
         sys.stdout.flush()
         return code
     except NanochatError as error:
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 141
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{error.filename or 'the output'}: "
         code = _say(f"{place}{error.strerror or error}", 1)
         _drop_output()
         return code
@@ -47,6 +46,16 @@ def _run(arguments: list[str]) -> int:
     from pynanochat.cli.app import run
 
     return run(arguments)
+
+
+def _as_utf8(argument: str) -> str:
+    """An argument in a locale that could not read it is UTF-8 all the same."""
+    if argument.isprintable() or not any("\ud800" <= letter <= "\udfff" for letter in argument):
+        return argument
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        raise RequestError(f"{argument!a} is no UTF-8 text; convert it first") from None
 
 
 def _settle_streams() -> None:

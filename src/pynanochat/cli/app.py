@@ -31,6 +31,10 @@ def run(arguments: list[str]) -> int:
         arguments = [*(argument for argument in arguments if argument != "-"), "--", "-"]
     try:
         result = _app()(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.UnusedCliTokensError as error:
+        more = " ".join(map(repr, error.unused_tokens or ()))
+        print(f"nanochat: too many arguments: {more}; put a text of several words in quotes", file=sys.stderr)
+        return 2
     except cyclopts.CycloptsError as error:
         print(f"nanochat: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -35,7 +35,8 @@ def chat(
 ) -> int:
     """Talk with a model.
 
-    On a terminal, /help lists the commands. Where stdin is piped, each line of it is a message.
+    On a terminal, /help lists the commands. Where stdin is piped, each line of it is a message; lines that begin with
+    / are commands there too, and // stands for a message that begins with /.
     """
     interactive = prompt is None and sys.stdin.isatty()
     if json and interactive:
@@ -62,11 +63,14 @@ def chat(
 
 
 def _greet(llm: LLM) -> None:
+    from pynanochat.generation import GENERATIONS
     from pynanochat.sizes import parameters
 
     facts = llm.backend
     say(llm.checkpoint.path.name, "bold")
-    say(f"{llm.checkpoint.generation}, {amount(parameters(llm.config)['total'])} parameters, context {llm.context} "
+    since = GENERATIONS[llm.checkpoint.generation].since if llm.checkpoint.generation in GENERATIONS else ""
+    network = f"{llm.checkpoint.generation} (nanochat since {since.split()[1]})" if since else llm.checkpoint.generation
+    say(f"{network}, {amount(parameters(llm.config)['total'])} parameters, context {llm.context} "
         f"tokens, {facts.name} on {facts.device} in {facts.dtype} ({facts.reason})", "dim")
     say("/help lists the commands, Ctrl-D leaves.", "dim")
     say()

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
-from dataclasses import dataclass
 from typing import Any
 
 from pynanochat.cli.answer import AnswerWriter
 from pynanochat.cli.interrupt import Interrupt
 from pynanochat.cli.line_input import LineInput
 from pynanochat.cli.slash import SlashCommands
-from pynanochat.cli.terminal import say
+from pynanochat.cli.terminal import say, speed
 from pynanochat.errors import NanochatError
-from pynanochat.output import Piece
 from pynanochat.session import Chat
-
-
-@dataclass
-class Speed:
-    """How the last answer came: counts in tokens, times in seconds."""
-
-    prompt_tokens: int = 0
-    tokens: int = 0
-    first_token_seconds: float = 0.0
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        later, after = self.tokens - 1, self.seconds - self.first_token_seconds
-        rate = f", {later / after:.0f} tokens/s" if later > 0 and after > 0 else ""
-        return f"{self.tokens} tokens{rate}, first after {self.first_token_seconds * 1e3:.0f} ms"
 
 
 class Dialogue:
@@ -40,7 +22,6 @@ class Dialogue:
         self.interactive = interactive
         self.show = show  # answers on stdout
         self.shows_speed = False
-        self.speed = Speed()
         self.turns: list[dict[str, Any]] = []  # what a JSON document says of each answer
         self._commands = SlashCommands(self)
 
@@ -63,8 +44,7 @@ class Dialogue:
     def answer(self, text: str) -> None:
         """Answer a message; Ctrl-C ends the answer, and the turn keeps what was said."""
         chat, writer = self.chat, AnswerWriter()
-        dropped, started = chat.dropped, time.perf_counter()
-        self.speed = Speed()
+        dropped = chat.dropped
         finish: str | None = None
         with Interrupt() as interrupt:
             pieces = chat.stream(text)
@@ -73,14 +53,13 @@ class Dialogue:
                     "left out", "dim")
             try:
                 for piece in pieces:
-                    self._count(piece, time.perf_counter() - started)
                     if self.show:
                         writer.push(piece)
                     finish = piece.finish_reason or finish
                     if interrupt.asked:
                         break
             finally:
-                pieces.close()  # type: ignore[attr-defined]
+                pieces.close()
                 if self.show:
                     writer.end()
                 if finish is None and not chat.turns[-1].answer:
@@ -92,7 +71,6 @@ class Dialogue:
     def _after(self, stopped: bool, finish: str | None) -> None:
         output = self.chat.output
         if finish is not None and output is not None:
-            self.speed.prompt_tokens = output.usage.prompt_tokens
             self.turns.append({
                 "text": output.text, "tokens": output.tokens, "forced": output.forced, "parts": output.parts,
                 "finish_reason": output.finish_reason, "prompt_tokens": output.usage.prompt_tokens})
@@ -102,13 +80,7 @@ class Dialogue:
             say("(stopped)", "dim")
         elif finish == "length":
             say("(cut at the limit; /set max_tokens N allows more)", "dim")
-        if self.shows_speed:
-            say(str(self.speed), "dim")
+        if self.shows_speed and output is not None:
+            say(speed(output.usage), "dim")
         if sys.stdout.isatty():
             say()
-
-    def _count(self, piece: Piece, seconds: float) -> None:
-        if piece.tokens and not self.speed.tokens:
-            self.speed.first_token_seconds = seconds
-        self.speed.tokens += len(piece.tokens)
-        self.speed.seconds = seconds

@@ -79,7 +79,10 @@ def _text(prompt: str | None) -> str:
         return prompt
     if prompt is None and sys.stdin.isatty():
         raise RequestError('there is no prompt; give one, as in nanochat generate "Once upon a time", or pipe it in')
-    return read_stdin().removesuffix("\n")
+    text = read_stdin().removesuffix("\n")
+    if not text:
+        raise RequestError('stdin is empty, so there is nothing to answer; nanochat generate "" starts from nothing')
+    return text
 
 
 def read_stdin() -> str:
@@ -101,9 +104,7 @@ def _ids(tokens: str | None) -> list[int] | None:
 
 
 def _asked(llm: LLM, text: str, system: str | None, max_tokens: int) -> list[int]:
-    from pynanochat.session import Turn
-
-    return llm.chat(system=system, max_tokens=max_tokens).prompt(Turn(text))
+    return llm.chat(system=system, max_tokens=max_tokens).prompt(text)
 
 
 def _emit(llm: LLM, ids: list[int], outputs: list[Output], seed: int | None) -> None:

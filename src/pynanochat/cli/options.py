@@ -31,7 +31,7 @@ class CheckpointOptions:
 
     tokenizer: Annotated[str | None, Parameter(help="File or folder of the tokenizer.")] = None
     source: Annotated[Literal["base", "mid", "sft", "rl"] | None, Parameter(
-        help="Training stage of a tag; the newest one wins.")] = None
+        help="Training stage of a tag; if left out, the latest that has it: rl, sft, mid, base.")] = None
     step: Annotated[int | None, Parameter(help="Training step; the last one if left out.")] = None
     softcap: Annotated[float | None, Parameter(help="Softcap of the logits, for models of March 2026.")] = None
     rope_table_dtype: Annotated[Literal["float32", "bfloat16"] | None, Parameter(
@@ -44,12 +44,13 @@ class RunningOptions:
     """Where a model runs, and in how much context."""
 
     backend: Annotated[str | None, Parameter(
-        help="auto, cpu, cuda, mps, torch or reference; NANOCHAT_BACKEND is the default.")] = None
+        help="auto, cpu (ndarray), cuda, mps, torch or reference; NANOCHAT_BACKEND is the default.")] = None
     dtype: Annotated[Literal["float32", "float64", "bfloat16"] | None, Parameter(
         help="Precision of weights and activations.")] = None
     context: Annotated[int | None, Parameter(help="Tokens of context, up to ten times sequence_len.")] = None
     context_policy: Annotated[Literal["drop", "stop", "error"], Parameter(
-        help="At its end: drop the oldest turns, stop, or refuse.")] = "drop"
+        help="A chat at its end: drop the oldest turns; stop where it is full; or error as soon as an answer might "
+             "not fit.")] = "drop"
 
 
 @Parameter(name="*", group=_SAMPLING)

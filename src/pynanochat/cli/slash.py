@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pynanochat.cli import conversation_file
-from pynanochat.cli.terminal import say
+from pynanochat.cli.terminal import say, speed
 from pynanochat.errors import RequestError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class SlashCommands:
         if rest:
             dialogue.shows_speed = rest == "on"
         facts = chat.llm.backend
-        say(f"  last answer   {dialogue.speed}")
+        say(f"  last answer   {speed(chat.output.usage) if chat.output else 'none yet'}")
         say(f"  conversation  {_turns(chat)}, {self._used()} of {chat.llm.context} tokens"
             + (f", {chat.dropped} left out" if chat.dropped else ""))
         say(f"  backend       {facts.name} on {facts.device} in {facts.dtype}")
@@ -141,7 +141,7 @@ class SlashCommands:
             return 0
         last = chat.turns.pop()
         try:
-            return len(chat.prompt(last)) + len(last.answer)
+            return len(chat.prompt(last.user)) + len(last.answer)
         finally:
             chat.turns.append(last)
             chat.dropped = dropped

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pynanochat.output import Usage
+
 _STYLES = {"dim": "2", "bold": "1", "green": "32", "red": "31", "yellow": "33", "cyan": "36"}
 
 
@@ -63,6 +65,12 @@ def amount(number: float, unit: str = "") -> str:
         if number >= size:
             return f"{number / size:.3g} {prefix}{unit}"
     return f"{number:.3g} {unit}".rstrip()
+
+
+def speed(usage: Usage) -> str:
+    """How an answer came, in words."""
+    rate = f", {usage.tokens_per_second:.0f} tokens/s" if usage.tokens_per_second else ""
+    return f"{usage.completion_tokens} tokens{rate}, first after {usage.first_token_seconds * 1e3:.0f} ms"
 
 
 def _finite(value: Any) -> Any:

@@ -85,8 +85,9 @@ class Engine:
         if not request.prompt:
             raise RequestError("the prompt holds no token; give at least one, such as <|bos|>")
         request.policy.check_vocab(self._cfg.vocab_size)
-        if request.max_tokens is not None and request.max_tokens < 0:
-            raise RequestError(f"max_tokens is {request.max_tokens}; expected 0 or more")
+        wanted = request.max_tokens
+        if wanted is not None and (type(wanted) is not int or wanted < 0):
+            raise RequestError(f"max_tokens is {wanted!r}; expected a whole number from 0 on")
         if len(request.prompt) > self.context:
             raise ContextError(f"the prompt has {len(request.prompt)} tokens, the context holds {self.context}; "
                                "shorten it, or load the model with a larger context")
