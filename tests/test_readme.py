@@ -1,4 +1,4 @@
-"""Every block of the README runs and says what it says there."""
+"""Every block of the README, and every Python block of the docs, runs and says what it says there."""
 
 from __future__ import annotations
 
@@ -42,9 +42,15 @@ def test_shell(command: str, output: str) -> None:
     assert done.stdout == output
 
 
-def test_python() -> None:
-    for _, block in [block for block in BLOCKS if block[0] == "python"]:
-        test = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
+@pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))])
+def test_python(page: str) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
+    names: dict[str, object] = {}
+    for number, block in enumerate(blocks):
+        test = doctest.DocTestParser().get_doctest(block, names, f"{page}, block {number}", page, 0)
         report: list[str] = []
-        assert doctest.DocTestRunner().run(test, out=report.append).failed == 0, "".join(report)
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        assert runner.run(test, out=report.append, clear_globs=False).failed == 0, "".join(report)
         assert test.examples
+        names = test.globs
+    assert blocks or page not in ("README.md", "docs/python.md")
