@@ -62,7 +62,8 @@ def download(
     except CheckpointError:
         raise
     except Exception as error:  # the hub's transport changed from requests to httpx: any of their errors ends here
-        raise CheckpointError(f"{what} was not downloaded: {_line(error)}") from None
+        raise CheckpointError(f"{what} is no path or tag here, and the Hugging Face hub was not reached: "
+                              f"{_line(error)}") from None
 
 
 def _wanted(files: Iterable[str], step: int | None, what: str) -> tuple[str, list[str]]:

@@ -8,6 +8,7 @@ import cyclopts
 from cyclopts.help import DefaultFormatter
 from cyclopts.help.specs import PanelSpec
 from rich.box import Box
+from rich.console import Console
 
 _HELP = """Run, inspect and convert nanochat models.
 
@@ -41,8 +42,15 @@ def run(arguments: list[str]) -> int:
     return int(result or 0)
 
 
+class _HelpConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the help has left: said as for all other output, where Rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def _app() -> cyclopts.App:
     app = cyclopts.App(
+        console=_HelpConsole(),
         name="nanochat", help=_HELP, help_format="plaintext", version_flags=[], result_action="return_value",
         suppress_keyboard_interrupt=False,
         default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default),
