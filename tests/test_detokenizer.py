@@ -139,3 +139,11 @@ def test_upstream_texts_token_by_token(size):
     for case in cases["decode"]:
         detokenizer = Detokenizer(tokenizer, skip_special=False)
         assert "".join(detokenizer.push([token]) for token in case["ids"]) + detokenizer.flush() == case["text"]
+
+
+def test_of_two_stops_that_complete_together_the_longer_counts():
+    tokenizer = Tokenizer.load(parity("tokenizer_600"))
+    for stops in (("lo", "hello"), ("hello", "lo")):
+        detokenizer = Detokenizer(tokenizer, stops)
+        assert detokenizer.push(list(b"say hello you")) + detokenizer.flush() == "say "
+        assert detokenizer.stop_reason == "hello"

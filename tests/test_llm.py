@@ -70,6 +70,44 @@ def test_stop_strings_and_tokens(llm: nc.LLM) -> None:
     assert (output.finish_reason, output.end_token) == ("stop", token)
 
 
+def test_a_stop_string_ends_the_work_too(llm: nc.LLM) -> None:
+    """Not only the text: nothing runs for a request after its stop string."""
+    whole = llm.generate("Once upon a time", 60, temperature=0)
+    word = whole.text.split(" ")[3]
+    runner = llm._runner
+    forward, rows = runner.forward, []
+
+    def counted(batch):
+        rows.append(len(batch.tokens))
+        return forward(batch)
+
+    runner.forward = counted
+    try:
+        stream = llm.stream("Once upon a time", 60, temperature=0, stop=[word], n=2)
+        pieces = list(stream)
+    finally:
+        del runner.forward
+    assert len(rows) <= len(stream.outputs[0].tokens) + 1
+    assert [piece.sample for piece in pieces if piece.finish_reason] == [0, 1]
+    assert pools_are_free(llm)
+    assert not llm._shared._inbox
+
+
+def test_a_callback_cannot_use_the_model_that_runs_it(llm: nc.LLM) -> None:
+    def ask(logits, tokens):
+        llm.generate("a", 1)
+
+    with pytest.raises(nc.RequestError, match="load the model a second time"):
+        llm.generate("a", processors=[ask])
+
+    def stop(logits, tokens):
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        llm.generate("a", processors=[stop])
+    assert pools_are_free(llm)
+
+
 def test_processors_see_the_tokens_so_far(llm: nc.LLM) -> None:
     seen = []
 

@@ -29,6 +29,7 @@ from pynanochat.tools import ToolMachine
 ContextPolicy: TypeAlias = Literal["drop", "stop", "error"]
 
 DEFAULT_MAX_TOKENS = 256
+MOST_DEFAULT_CONTEXT = 1 << 16  # no nanochat comes near; a file that claims more does not get the memory unasked
 STEP_TOKENS = 256  # rows of a step: a prompt is prefilled in chunks of this many tokens
 CACHE_BYTES = 512 << 20
 
@@ -170,6 +171,9 @@ def load(
                              softcap=softcap, rope_table_dtype=rope_table_dtype)
     cfg = opened.config
     room = cfg.context(context)
+    if context is None and room > MOST_DEFAULT_CONTEXT:
+        raise ContextError(f"sequence_len is {room:,}, which would take much memory for its cache; say how much "
+                           "context you want, in tokens")
     if type(cache_bytes) is not int or cache_bytes < 1:
         raise RequestError(f"cache_bytes is {cache_bytes!r}; expected a whole number of bytes")
     words = None
@@ -181,7 +185,11 @@ def load(
         warnings.warn(choice.warning, stacklevel=2)
     width = {"float64": 8, "float32": 4, "bfloat16": 2}[choice.dtype]
     pages = page_counts(cfg, room, STEP_TOKENS, width, cache_bytes)
-    runner = open_runner(choice, cfg, opened.tensors.__getitem__, context=room, pages=pages)
+    try:
+        runner = open_runner(choice, cfg, opened.tensors.__getitem__, context=room, pages=pages)
+    except MemoryError:
+        raise BackendError(f"the model and {room:,} tokens of context do not fit the memory; load it with less "
+                           "context") from None
     return LLM(opened, runner, words, context=room, context_policy=context_policy)
 
 

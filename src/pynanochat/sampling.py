@@ -263,7 +263,7 @@ def _adjusted(
             raise RequestError(f"mask is {mask.dtype} {mask.shape}; expected bool ({len(row)},)")
         row = np.where(mask, row, np.float32(-np.inf))
     for place, processor in enumerate(policy.processors):
-        made = processor(row.copy() if row is given else row, history.tokens)
+        made = processor(row.copy() if row is given else row, list(history.tokens))
         name = f"processor {place} ({getattr(processor, '__name__', type(processor).__name__)})"
         if made is None:
             raise PolicyError(f"{name} gave nothing back; it has to return the logits")

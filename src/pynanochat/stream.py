@@ -6,10 +6,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pynanochat.engine.engine import Engine
 from pynanochat.engine.request import Event, FinishReason, Request
+from pynanochat.errors import RequestError
 from pynanochat.output import Output, Piece, Transcript, Usage
 from pynanochat.tokenizer import Tokenizer
 
@@ -20,13 +22,13 @@ class SharedEngine:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._lock = threading.Lock()
+        self._owner: int | None = None  # the thread that holds the lock
         self._inbox: dict[int, deque[Event]] = {}
         self._left: deque[int] = deque()  # requests that nobody waits for any more
 
     def submit(self, request: Request) -> int:
         """The id of a request whose events `next_event` gives."""
-        with self._lock:
-            self._sweep()
+        with self._owned():
             request_id = self.engine.submit(request)
             self._inbox[request_id] = deque()
         return request_id
@@ -34,8 +36,7 @@ class SharedEngine:
     def next_event(self, request_ids: list[int]) -> Event | None:
         """The next event of any of these requests, one of which at least still runs; None once they are forgotten."""
         while True:
-            with self._lock:
-                self._sweep()
+            with self._owned():
                 for request_id in request_ids:
                     if request_id not in self._inbox:
                         return None
@@ -47,7 +48,7 @@ class SharedEngine:
 
     def cancel(self, request_id: int, sample: int | None = None) -> None:
         """End a request or one of its samples; its last event still comes."""
-        with self._lock:
+        with self._owned():
             self.engine.cancel(request_id, sample)
 
     def forget(self, request_ids: list[int]) -> None:
@@ -61,6 +62,20 @@ class SharedEngine:
                 self._sweep()
             finally:
                 self._lock.release()
+
+    @contextmanager
+    def _owned(self) -> Iterator[None]:
+        """The engine for this thread alone, rid of what was forgotten; refuses a call from inside its own step."""
+        if self._owner == threading.get_ident():
+            raise RequestError("a processor, constraint or callback asked the model that is running it; "
+                               "load the model a second time for that")
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                self._sweep()
+                yield
+            finally:
+                self._owner = None
 
     def _sweep(self) -> None:
         while self._left:
@@ -102,6 +117,8 @@ class Stream(Iterator[Piece]):
                 raise StopIteration
             if event.error is not None:
                 self.close()
+                if isinstance(event.error, StopIteration):  # would read as the end of the stream
+                    raise RuntimeError("a processor raised StopIteration") from event.error
                 raise event.error
             self._ready.extend(self._pieces_of(event))
         return self._ready.popleft()

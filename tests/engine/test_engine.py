@@ -267,3 +267,95 @@ def test_prompt_logits_come_in_order_whatever_the_chunks() -> None:
         assert [first for first, _ in chunks] == list(range(0, 50, step_tokens))
         rows = np.concatenate([logits for _, logits in chunks])
         assert np.array_equal(rows, [next_logits(CONFIG, prompt[: i + 1]) for i in range(50)])
+
+
+class Faulty(OddThenEven):
+    """A constraint that fails at its third token."""
+
+    def push(self, token: int) -> None:
+        super().push(token)
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 3:
+            raise ZeroDivisionError
+
+    def copy(self) -> Faulty:
+        return Faulty(self.odd)
+
+
+def test_a_constraint_or_callback_that_fails_ends_its_own_request_only() -> None:
+    def refuse(first: int, logits: np.ndarray) -> None:
+        raise ZeroDivisionError
+
+    engine, _ = make()
+    greedy = SamplingPolicy.greedy(n=2)
+    bad = engine.submit(Request(prompt=(1,), policy=greedy, max_tokens=9, constraint=Faulty()))
+    worse = engine.submit(Request(prompt=(1, 2), policy=greedy, max_tokens=9, on_prompt_logits=refuse))
+    good = engine.submit(Request(prompt=(1,), policy=greedy, max_tokens=9))
+    events = run(engine)
+    ends = {(e.request_id, e.sample): e.finish_reason for e in events if e.finish_reason}
+    assert ends == {(bad, 0): "error", (bad, 1): "error", (worse, 0): "error", (worse, 1): "error",
+                    (good, 0): "length", (good, 1): "length"}
+    assert len(texts(events)[bad, 0]) == 3  # the token that it failed on has come
+    assert all_free(engine)
+
+
+@pytest.mark.parametrize("place", ["forward", "copy_page", "commit"])
+def test_an_interrupt_ends_what_runs_and_goes_up(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    engine, runner = make(max_sequences=4)
+    running = engine.submit(Request(prompt=tuple(range(20)), policy=SamplingPolicy(seed=1, n=3), max_tokens=30))
+    policy = SamplingPolicy(processors=[interrupt]) if place == "commit" else SamplingPolicy.greedy()
+    other = engine.submit(Request(prompt=(7,), policy=policy, max_tokens=9))
+    if place != "commit":
+        monkeypatch.setattr(runner, place, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(engine)
+    monkeypatch.undo()
+    events = run(engine)
+    ends = [(e.request_id, e.sample) for e in events if e.finish_reason]
+    assert sorted(ends) == [(running, 0), (running, 1), (running, 2), (other, 0)]
+    assert all_free(engine)
+    again = Request(prompt=(1, 2), policy=SamplingPolicy.greedy(seed=1), max_tokens=5)
+    request_id = engine.submit(again)
+    assert texts(run(engine))[request_id, 0] == expected(again, 0, 7)[0]
+
+
+def test_a_sample_of_a_waiting_request_can_be_cancelled() -> None:
+    engine, _ = make(max_sequences=2)
+    first = engine.submit(Request(prompt=(1,), policy=SamplingPolicy.greedy(), max_tokens=5))
+    waiting = engine.submit(Request(prompt=(2,), policy=SamplingPolicy(seed=1, n=2), max_tokens=5))
+    gone = engine.submit(Request(prompt=(3,), policy=SamplingPolicy(seed=1, n=2), max_tokens=5))
+    engine.cancel(waiting, 0)
+    engine.cancel(gone)
+    ends = {(e.request_id, e.sample): e.finish_reason for e in run(engine) if e.finish_reason}
+    assert ends == {(first, 0): "length", (waiting, 0): "cancelled", (waiting, 1): "length",
+                    (gone, 0): "cancelled", (gone, 1): "cancelled"}
+    assert all_free(engine)
+
+
+def test_decode_takes_turns_where_a_step_is_too_small_for_all() -> None:
+    engine, _ = make(step_tokens=2)
+    ids = [engine.submit(Request(prompt=(i,), policy=SamplingPolicy.greedy(), max_tokens=12)) for i in range(5)]
+    came: list[int] = []
+    while not engine.idle:
+        came += [e.request_id for e in engine.step() if e.token is not None]
+    assert max(came[20:40].count(i) for i in ids) <= 5  # in any stretch nobody has much more than a fifth
+    with pytest.raises(RequestError, match="expected 1 or more"):
+        make(step_tokens=0)
+
+
+@pytest.mark.parametrize("step_tokens", [1, 3, 16, 17, 40])
+def test_promises_cover_what_sequences_hold(step_tokens: int) -> None:
+    """At every alignment of prompt, window and step: the pool is never asked for more than was promised."""
+    for prompt in range(1, 70, 3):
+        engine, _ = make((64, 64), step_tokens=step_tokens)
+        engine.submit(Request(prompt=tuple(range(prompt % 60 + 1)), policy=SamplingPolicy(seed=prompt, n=3),
+                              max_tokens=96 - prompt % 60 - 1))
+        engine.step()
+        promised = [pool.promised for pool in engine.scheduler.pools]
+        while not engine.idle:
+            engine.step()
+            for pool, most in zip(engine.scheduler.pools, promised, strict=True):
+                assert pool.capacity - pool.free <= most

@@ -39,3 +39,24 @@ def test_gradients_of_the_first_step() -> None:
     for name, gradient in wanted.items():
         error = np.abs(tensors[name].grad.numpy() - gradient)
         assert (error <= np.maximum(1e-7, 1e-5 * np.abs(gradient).max())).all(), name
+
+
+@pytest.mark.parametrize("folder", ["g3_2026-03-09_autoresearch1", "g4_2026-07_head_gqa"])
+def test_whole_sequences_without_a_cache(folder: str) -> None:
+    """As training runs them, in a context beyond the short windows."""
+    from pynanochat.backends.torch import ops
+    from pynanochat.backends.torch.runner import as_torch
+
+    opened = checkpoint.open(parity(f"models/{folder}"))
+    cfg = opened.config
+    with np.load(parity(f"models/{folder}") / "expected.npz") as arrays:
+        ids, positions, wanted = arrays["idx_long"], arrays["long_positions"], arrays["logits_long"]
+    assert cfg.short_window + 1 < ids.shape[1]
+    tables = (torch.from_numpy(table) for table in rope_tables(cfg, ids.shape[1]))
+    tree = weights.build(cfg, lambda name: as_torch(opened.tensors[name]).float(), *tables)
+    tokens = torch.from_numpy(ids).long()
+    batch = SimpleNamespace(tokens=tokens, prev_tokens=torch.cat([torch.tensor([[-1]]), tokens[:, :-1]], 1),
+                            positions=torch.arange(ids.shape[1]))
+    with torch.inference_mode():
+        logits = model.head(ops, cfg, tree, model.hidden(ops, cfg, tree, batch, None))[0]
+    assert np.abs(logits.numpy()[positions] - wanted).max() <= 2e-4

@@ -1,4 +1,4 @@
-"""Engine: submit requests, step, read events. A step is schedule, run, commit; one thread owns it."""
+"""Engine: submit requests, step, read events. A step is schedule, run, commit; one thread at a time owns it."""
 
 from __future__ import annotations
 
@@ -51,28 +51,23 @@ class Engine:
         return request_id
 
     def step(self) -> list[Event]:
-        """Run one step of everything that runs, and say what came of it; empty when nothing is left to do."""
-        work, copies = self.scheduler.schedule()
-        if work:
-            try:
-                for group, source, target in copies:
-                    self._runner.copy_page(group, source, target)
-                logits = self._runner.forward(Batch.of([self.scheduler.span(item) for item in work])).numpy()
-            except Exception as error:  # the cache is in an unknown state: everything on it ends
-                for sequence in self.scheduler.admitted():
-                    self._finish(sequence, "error", error=error)
-            else:
-                row = 0
-                for item in work:
-                    self._commit(item, logits[row : row + item.sampled])
-                    row += item.sampled
+        """Run one step of everything that runs, and say what came of it; empty when nothing is left to do.
+
+        A runner that fails ends everything that it holds with "error", and so does an interrupt, which goes on up.
+        """
+        try:
+            self._run()
+        except Exception as error:
+            self._end_all(error)
+        except BaseException:
+            self._end_all(RequestError("the step was interrupted; ask again"))
+            raise
         events, self._events = self._events, []
         return events
 
     def cancel(self, request_id: int, sample: int | None = None) -> None:
         """End a request, or one sample of it, now; what has ended already or is unknown is left alone."""
-        withdrawn = [] if sample is not None else self.scheduler.withdraw(request_id)
-        for sequence in withdrawn or self.scheduler.samples(request_id):
+        for sequence in list(self.scheduler.samples(request_id)):
             if sample in (None, sequence.sample):
                 self._finish(sequence, "cancelled")
 
@@ -92,48 +87,64 @@ class Engine:
             raise ContextError(f"the prompt has {len(request.prompt)} tokens, the context holds {self.context}; "
                                "shorten it, or load the model with a larger context")
 
+    def _run(self) -> None:
+        work, copies = self.scheduler.schedule()
+        if not work:
+            return
+        for group, source, target in copies:
+            self._runner.copy_page(group, source, target)
+        logits = self._runner.forward(Batch.of([self.scheduler.span(item) for item in work])).numpy()
+        row = 0
+        for item in work:
+            self._commit(item, logits[row : row + item.sampled])
+            row += item.sampled
+
     def _commit(self, work: Work, logits: NDArray[np.float32]) -> None:
         """Count the rows that ran; where a sequence has no missing token left, sample the next one."""
         sequence, request = work.sequence, work.sequence.request
-        if sequence.finish_reason:
-            return
         first = sequence.computed
         self.scheduler.advance(work)
         if request.on_prompt_logits is not None and first < len(request.prompt):
             try:
                 request.on_prompt_logits(first, logits)
-            except Exception as error:
-                self._finish(sequence, "error", error=error)
+            except Exception as error:  # the samples share the prompt
+                for sample in list(self.scheduler.samples(sequence.request_id)):
+                    self._finish(sample, "error", error=error)
                 return
         if not sequence.missing:
             for sample in (sequence, *self.scheduler.fork(sequence)):
-                self._extend(sample, logits[-1])
+                try:
+                    self._extend(sample, logits[-1])
+                except Exception as error:  # logits that are no numbers; a processor, constraint or tool that fails
+                    self._finish(sample, "error", error=error)
 
     def _extend(self, sequence: Sequence, logits: NDArray[np.float32]) -> None:
         """Sample a token (V,) and follow it with what the tool forces."""
         if len(sequence.tokens) >= sequence.limit:
             self._finish(sequence, "length")
             return
-        try:
-            mask = sequence.constraint.mask() if sequence.constraint else None
-            token = sequence.sampler.draw(logits, sequence.history, sequence.n_output, mask)
-        except Exception as error:  # logits that are no numbers, or a processor of the user's that fails
-            self._finish(sequence, "error", error=error)
-            return
+        mask = sequence.constraint.mask() if sequence.constraint else None
+        token = sequence.sampler.draw(logits, sequence.history, sequence.n_output, mask)
         if sequence.ends_with(token):
             self._finish(sequence, "stop", end_token=token)
             return
         wanted = sequence.request.policy.logprobs
-        logprobs = None if wanted is None else TokenLogprobs(*top_logprobs(logits, token, wanted))
-        sequence.append(token)
-        self._events.append(Event(sequence.request_id, sequence.sample, token, logprobs=logprobs))
+        self._add(sequence, token, None if wanted is None else TokenLogprobs(*top_logprobs(logits, token, wanted)))
         for forced in sequence.tool.push(token) if sequence.tool else ():
             if len(sequence.tokens) >= sequence.limit:
                 break
-            sequence.append(forced)
-            self._events.append(Event(sequence.request_id, sequence.sample, forced, forced=True))
+            self._add(sequence, forced, None, forced=True)
         if len(sequence.tokens) >= sequence.limit:
             self._finish(sequence, "length")
+
+    def _add(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None, *, forced: bool = False) -> None:
+        self._events.append(Event(sequence.request_id, sequence.sample, token, forced=forced, logprobs=logprobs))
+        sequence.append(token)
+
+    def _end_all(self, error: BaseException) -> None:
+        """End everything that has been admitted: the cache, or what is counted of it, is in an unknown state."""
+        for sequence in self.scheduler.admitted():
+            self._finish(sequence, "error", error=error)
 
     def _finish(
         self,

@@ -42,6 +42,8 @@ class Scheduler:
     def __init__(
         self, cfg: GPTConfig, pages: tuple[int, ...], *, step_tokens: int = 256, max_sequences: int = 256
     ) -> None:
+        if step_tokens < 1 or max_sequences < 1:
+            raise RequestError(f"step_tokens is {step_tokens} and max_sequences {max_sequences}; expected 1 or more")
         self.step_tokens = step_tokens
         self.max_sequences = max_sequences
         self.pools = [PagePool(capacity) for capacity in pages]
@@ -67,11 +69,15 @@ class Scheduler:
         self._admit()
         room = self.step_tokens
         work: list[Work] = []
-        for sequence in sorted(self.running, key=lambda s: s.missing > 1):
+        order = sorted(self.running, key=lambda s: s.missing > 1)
+        for place, sequence in enumerate(order):
             rows = min(sequence.missing, room)
-            if rows:
-                work.append(Work(sequence, rows, sampled_rows(sequence, rows)))
-                room -= rows
+            if not rows:
+                if sequence.missing == 1:  # decode that found no room comes first in the next step
+                    self.running = order[place:] + order[:place]
+                break
+            work.append(Work(sequence, rows, sampled_rows(sequence, rows)))
+            room -= rows
         copies: Copies = []
         for item in work:
             self._hold(item, copies)
@@ -112,8 +118,11 @@ class Scheduler:
     def release(self, sequence: Sequence) -> None:
         """The sequence has ended: give back its pages, and the promise when it was the last of its request."""
         group = self._groups.get(sequence.request_id)
+        if group is None:
+            self.waiting = deque(g for g in self.waiting if not all(s.finish_reason for s in g.sequences))
+            return
         if sequence in self.running:
-            heirs = [s for s in group.sequences if not s.finish_reason] if group and not group.forked else []
+            heirs = [] if group.forked else [s for s in group.sequences if not s.finish_reason]
             if heirs:  # the next sample goes on with the prompt
                 heirs[0].computed, heirs[0].pages, sequence.pages = sequence.computed, sequence.pages, []
                 self.running[self.running.index(sequence)] = heirs[0]
@@ -124,23 +133,16 @@ class Scheduler:
                 if page >= 0:
                     pool.release(page)
         sequence.pages = []
-        if group and all(s.finish_reason for s in group.sequences):
+        if all(s.finish_reason for s in group.sequences):
             del self._groups[sequence.request_id]
             for pool, pages_promised in zip(self.pools, group.promise, strict=True):
                 pool.promised -= pages_promised
 
-    def withdraw(self, request_id: int) -> list[Sequence]:
-        """Take a request that still waits out of the queue; its samples, or none if it runs or is unknown."""
-        for group in self.waiting:
-            if group.sequences[0].request_id == request_id:
-                self.waiting.remove(group)
-                return group.sequences
-        return []
-
     def samples(self, request_id: int) -> list[Sequence]:
-        """The samples of a request that has been admitted."""
-        group = self._groups.get(request_id)
-        return group.sequences if group else []
+        """The samples of a request that waits or runs; none of one that has ended or is unknown."""
+        if request_id in self._groups:
+            return self._groups[request_id].sequences
+        return next((g.sequences for g in self.waiting if g.sequences[0].request_id == request_id), [])
 
     def admitted(self) -> list[Sequence]:
         """The samples of all requests that have been admitted."""
@@ -157,7 +159,7 @@ class Scheduler:
             self.waiting.popleft()
             for pool, need in zip(self.pools, group.promise, strict=True):
                 pool.promised += need
-            leader = group.sequences[0]
+            leader = next(s for s in group.sequences if not s.finish_reason)
             leader.pages = [[] for _ in self.pools]
             self._groups[leader.request_id] = group
             self.running.append(leader)
