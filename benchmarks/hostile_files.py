@@ -75,7 +75,9 @@ def measure(path: Path) -> dict[str, object]:
 
 
 def large(root: Path) -> list[str]:
-    """Models of 256 MiB whose last number is damaged, so that all of the file has to be read to refuse it."""
+    """Models of 256 MiB whose last number is damaged, so that all of the file has to be read to refuse it; a record
+    of 100 MB of nothing; tokenizers of 60 MB and of just what is read.
+    """
     cfg = GPTConfig(sequence_len=32, vocab_size=32768, n_layer=1, n_head=2, n_kv_head=1, n_embd=800)
     tensors = {name: Tensor.of(np.ones(shape, np.float32)) for name, shape in tensor_shapes(cfg).items()}
     for kind in ("native", "nanochat"):
@@ -102,6 +104,12 @@ def large(root: Path) -> list[str]:
                 config["sha256"] |= {"config.json": "0" * 64, weights.name: own}
                 text = json.dumps(config)
                 (folder / "config.json").write_text(text.replace("0" * 64, hashlib.sha256(text.encode()).hexdigest()))
+    record = root / "large" / "burn-nils"
+    record.mkdir()
+    (record / "config.json").write_bytes((root / "folders" / ".sound" / "burn" / "config.json").read_bytes())
+    (record / "model.mpk").write_bytes(b"\xdd\x05\xf5\xe1\x00" + b"\xc0" * 100_000_000)
+    for name, count in (("60MB", 20_000_000), ("24MiB", 799_998)):
+        (root / "large" / f"tokenizer-{name}.json").write_bytes(b"[" + b"[]," * count + b"[]]")
     return [f"large/{path.name}" for path in sorted((root / "large").iterdir())]
 
 
@@ -115,7 +123,7 @@ def main() -> None:
         os.waitpid(child, 0)
         names = json.loads((root / "names.json").read_text())
         (root / "warm.pkl").write_bytes(b"N.")
-        for name in ("warm.pkl", "folders/.sound/pynanochat"):  # what is imported late is imported before
+        for name in ("warm.pkl", "folders/.sound/native"):  # what is imported late is imported before
             with contextlib.suppress(hostile_corpus.NanochatError):
                 hostile_corpus.read(root / name)
         results = {name: measure(root / name) for name in names}

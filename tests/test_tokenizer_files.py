@@ -181,6 +181,31 @@ def test_missing_and_oversized_files(tmp_path):
     with (tmp_path / "tokenizer.pkl").open("wb") as file:
         file.truncate((64 << 20) + 1)
     refused(tmp_path, UnsafeFileError, "64 MiB")
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate((24 << 20) + 1)
+    refused(tmp_path, UnsafeFileError, "24 MiB")
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate(24 << 20)
+    refused(tmp_path, DamagedFileError, "not valid JSON")  # read, and found to be zeros
+
+
+def test_a_json_of_too_many_values_is_refused_unread(tmp_path):
+    for part in (b"[],", b"{},", b"0,"):
+        (tmp_path / "tokenizer.json").write_bytes(b"[" + part * 2_000_000 + b"broken")
+        refused(tmp_path, UnsafeFileError, "more than 1,600,000 values")
+
+
+def test_a_json_of_65536_tokens_is_far_below_the_limit(tmp_path):
+    """Every split of a token in two is a merge in the file: here as many as there can be."""
+    ranks = [bytes([byte]) for byte in range(256)]
+    while len(ranks) < 65536 - len(SPECIAL_TOKENS):
+        at = len(ranks) - 256
+        ranks.append(ranks[at] + bytes([97 + at % 26]) if at % 7 == 6 and at > 256 else bytes(divmod(at, 256)))
+    ranks = list(dict.fromkeys(ranks))
+    tokenizer = Tokenizer({token: rank for rank, token in enumerate(ranks)},
+                          {name: len(ranks) + at for at, name in enumerate(SPECIAL_TOKENS)})
+    assert tokenizer.save(tmp_path).stat().st_size < 12 << 20
+    assert Tokenizer.load(tmp_path).vocab_size == tokenizer.vocab_size > 50_000
 
 
 @given(st.data(), st.sampled_from(["tokenizer.json", "tokenizer.pkl"]))

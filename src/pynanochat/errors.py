@@ -17,7 +17,13 @@
 
 
 class NanochatError(Exception):
-    """Base of all errors that this package raises on purpose; `str(error)` is one line for people."""
+    """Base of all errors that this package raises on purpose; `str(error)` is one printable line for people."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class ConfigError(NanochatError, ValueError):
@@ -30,9 +36,6 @@ class CheckpointError(NanochatError):
 
 class NotFoundError(CheckpointError, FileNotFoundError):
     """No model, step or file under that name."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class DamagedFileError(CheckpointError):

@@ -126,7 +126,9 @@ class LLM:
             machine = ToolMachine(self.tokenizer)
         elif policy.stop and self.tokenizer is None:
             raise RequestError("stop strings need a tokenizer; name one when loading, or use stop_tokens")
-        return Request(prompt=tuple(tokens), policy=policy, max_tokens=max_tokens, end_tokens=ends, tool=machine)
+        request = Request(prompt=tuple(tokens), policy=policy, max_tokens=max_tokens, end_tokens=ends, tool=machine)
+        self._shared.engine.check(request)
+        return request
 
     def run(self, requests: list[Request]) -> Stream:
         """The answers to ready-made requests."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pynanochat.chat import user_turn
-from pynanochat.errors import ContextError, ConversationError
+from pynanochat.errors import ContextError, ConversationError, RequestError
 from pynanochat.output import Output, Piece
 from pynanochat.sampling import SamplingPolicy
 
 if TYPE_CHECKING:
+    from pynanochat.engine.request import Request
     from pynanochat.llm import LLM
-    from pynanochat.stream import Stream
 
 
 @dataclass
@@ -67,32 +68,43 @@ class Chat:
         return self.output
 
     def stream(self, text: str) -> Generator[Piece, None, None]:
-        """The answer to a message in pieces; ended early, the turn keeps what has come."""
+        """The answer to a message in pieces; the request is queued when the first one is asked for.
+
+        Left early, the turn keeps what has come; a turn in which nothing was said is kept only if the answer ended by
+        itself. Raises `ContextError`, `RequestError` or `PolicyError` before any piece for what cannot be asked.
+        """
         request = self.llm.request(self.prompt(text), self.max_tokens, self.policy, tools=self.tools)
-        return self._run(Turn(text), self.llm.run([request]))
+        return self._run(Turn(text), request)
 
     def prompt(self, text: str) -> list[int]:
-        """The tokens that ask for an answer to a message; leaves out the oldest turns as the context policy says."""
+        """The tokens that ask for an answer to a message; leaves out the oldest turns as the context policy says.
+
+        The time is linear in the tokens of the turns that fit, whatever was left out before them.
+        """
         tokenizer, context, policy = self.llm.need_tokenizer(), self.llm.context, self.llm.context_policy
         wanted = context if self.max_tokens is None else self.max_tokens
+        if type(wanted) is not int or wanted < 0:
+            raise RequestError(f"max_tokens is {wanted!r}; expected a whole number from 0 on")
         room = {"drop": min(wanted, context // 2), "stop": 1, "error": wanted}[policy]  # for the answer
-        turn = Turn(text)
-        turns = [*self.turns, turn]
-        for first in range(len(turns)):
-            tokens = [tokenizer.bos]
-            for place, each in enumerate(turns[first:]):
-                user = f"{self.system}\n\n{each.user}" if self.system and place == 0 else each.user
-                tokens += user_turn(tokenizer, user)
-                if each is not turn:
-                    tokens += [*each.answer, tokenizer.encode_special("<|assistant_end|>")]
-            alone = policy == "drop" and each is turns[first] and len(tokens) < context
-            if len(tokens) + room <= context or alone:
+        turns = [*self.turns, Turn(text)]
+        first, length = len(turns) - 1, 1  # the oldest kept turn; <|bos|> and the tokens after that turn
+        later: list[list[int]] = []  # those tokens turn by turn, the latest first
+        while first and (policy != "drop" or length + room <= context):
+            later.append(self._laid_out(turns[first], answered=bool(later)))
+            length += len(later[-1])
+            first -= 1
+        while True:  # a system prompt may merge with the text after it, so that no sum tells the length of the two
+            head = self._laid_out(turns[first], answered=bool(later), system=self.system)
+            total = length + len(head)
+            alone = policy == "drop" and not later and total < context
+            if total + room <= context or alone:
                 self.dropped = first
-                return tokens
-            if policy != "drop":
-                break
-        raise ContextError(f"{len(tokens)} tokens of conversation leave no room to answer in a context of {context}; "
-                           "start a new one, shorten the message, or load with a larger context")
+                return [tokenizer.bos, *head, *chain.from_iterable(reversed(later))]
+            if policy != "drop" or not later:
+                raise ContextError(f"{total} tokens of conversation leave no room to answer in a context of {context}; "
+                                   "start a new one, shorten the message, or load with a larger context")
+            first += 1
+            length -= len(later.pop())
 
     def undo(self) -> Turn | None:
         """Take back the last turn and return it."""
@@ -103,7 +115,14 @@ class Chat:
         self.turns.clear()
         self.dropped = 0
 
-    def _run(self, turn: Turn, stream: Stream) -> Generator[Piece, None, None]:
+    def _laid_out(self, turn: Turn, *, answered: bool, system: str | None = None) -> list[int]:
+        """The tokens of a turn, to the end of its answer or to where the answer starts."""
+        tokenizer = self.llm.need_tokenizer()
+        tokens = user_turn(tokenizer, f"{system}\n\n{turn.user}" if system else turn.user)
+        return [*tokens, *turn.answer, tokenizer.encode_special("<|assistant_end|>")] if answered else tokens
+
+    def _run(self, turn: Turn, request: Request) -> Generator[Piece, None, None]:
+        stream = self.llm.run([request])
         self.turns.append(turn)
         try:
             with stream:
@@ -111,3 +130,5 @@ class Chat:
         finally:
             self.output = stream.so_far()
             turn.answer, turn.content = self.output.tokens, self.output.parts
+            if not turn.answer and self.output.finish_reason not in ("stop", "length"):
+                self.turns[:] = [each for each in self.turns if each is not turn]  # turns may be equal

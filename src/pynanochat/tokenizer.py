@@ -21,7 +21,8 @@ from pynanochat.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 __all__ = ["SPECIAL_TOKENS", "Tokenizer"]
 
-_MAX_FILE_BYTES = 64 << 20
+_MAX_BYTES = {".json": 24 << 20}  # 190,000 tokens take that; one of 65,536 has 8 MiB
+_MAX_PICKLE_BYTES = 64 << 20
 _FILES = ("tokenizer.json", "tokenizer.pkl")  # the first that a folder holds is read
 
 
@@ -219,13 +220,15 @@ def _of_vocabulary(vocabulary: Vocabulary, kind: type[Tokenizer] = Tokenizer) ->
 
 
 def _read(path: Path) -> bytes:
+    limit = _MAX_BYTES.get(path.suffix, _MAX_PICKLE_BYTES)
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit + 1) if size <= limit else b""
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_FILE_BYTES:
-        raise UnsafeFileError(f"{path}: over {_MAX_FILE_BYTES >> 20} MiB, far more than a tokenizer needs")
+    if max(size, len(data)) > limit:
+        raise UnsafeFileError(f"{path}: over {limit >> 20} MiB, far more than a tokenizer needs")
     return data
 
 

@@ -11,6 +11,7 @@ import msgspec
 from pynanochat.errors import DamagedFileError, TokenizerError, UnsafeFileError
 from pynanochat.vocabulary import Vocabulary
 
+_MAX_VALUES = 1_600_000  # a vocabulary of 65,536 has 0.5 million of them
 Merge = tuple[str, str]
 
 
@@ -125,6 +126,8 @@ def write(vocabulary: Vocabulary) -> bytes:
 
 
 def _json(data: bytes, where: str) -> Any:
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MAX_VALUES:  # before any of them takes memory
+        raise UnsafeFileError(f"{where}: more than {_MAX_VALUES:,} values, far more than a tokenizer needs")
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except UnicodeDecodeError:

@@ -31,7 +31,7 @@ def build(root: Path) -> list[str]:
 
 def read(path: Path):
     """Open a file as its user would."""
-    if path.suffix == ".pkl":
+    if path.suffix in (".pkl", ".json"):
         return Tokenizer.load(path)
     if path.suffix == ".pt":
         return torch_file.read(path)

@@ -131,7 +131,8 @@ def zip_files(good):
         "zip-index-at": change(end + 16, "<I", 1 << 30), "zip-comment": change(end + 20, "<H", 4) + b"abcd",
         "zip-bytes-before": b"\x7fELF" + bytes(good), "zip-bytes-after": bytes(good) + b"abcd",
         "zip-duplicate": bytes(good).replace(b"archive/version", b"archive/data/0\0").replace(b"data/0\0", b"data.pkl"),
-        "zip-overlap": overlapping(good), "zip64-lies": zip64(good, count=2**60, entries=True),
+        "zip-index-twice": overlapping(good), "zip-overlap": inside_another(),
+        "zip64-lies": zip64(good, count=2**60, entries=True),
         "zip64-contradicts": zip64(good, count=1), "zip64-size": zip64(good, length=2**62),
         "zip64-elsewhere": zip64(good, at=3),
     }.items()
@@ -141,9 +142,24 @@ def zip_files(good):
 
 def overlapping(good):
     """The index twice names the same bytes: two entries with one local header."""
-    central, end = good.find(b"PK\x01\x02"), good.rfind(b"PK\x05\x06")
-    entry = good.find(b"archive/data/0", central) - 46
-    again = bytearray(good[entry : entry + 60])
+    entry = good.find(b"archive/data/0", good.find(b"PK\x01\x02")) - 46
+    return indexed(good, good[entry : entry + 60])
+
+
+def inside_another():
+    """A sound entry whose 60 bytes are another sound entry, header and all; each alone is as the index says."""
+    inner = torch_zip(b"N.", entries=[("archive/data/1", bytes(16))])
+    at = inner.find(b"archive/data/1") - 30
+    data = {"x": rebuild(storage(count=15)), "y": rebuild(storage(key="1"))}
+    outer = torch_zip(data, entries=[("archive/data/0", bytes(inner[at : at + 60]))])
+    entry = inner.find(b"archive/data/1", inner.find(b"PK\x01\x02")) - 46
+    line = bytearray(inner[entry : entry + 60])
+    return indexed(outer, patched(line, 42, "<I", outer.find(b"archive/data/1") - 30))
+
+
+def indexed(good, again):
+    """A zip whose index has one line more."""
+    end = good.rfind(b"PK\x05\x06")
     data = good[:end] + again + good[end:]
     count, size = struct.unpack_from("<HI", data, end + 60 + 10)
     for at in (end + 60 + 8, end + 60 + 10):

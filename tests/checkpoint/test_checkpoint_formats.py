@@ -1,8 +1,10 @@
 """Every format opens with the right tensors, and what is saved comes back, for other readers as well."""
 
 import json
+import os
 import shutil
 
+import hostile_folders
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -13,6 +15,7 @@ from pynanochat.checkpoint import safetensors_file, torch_file
 from pynanochat.checkpoint.lazy_tensors import LazyTensors
 from pynanochat.config import GPTConfig
 from pynanochat.errors import CheckpointError, NotFoundError, TokenizerError, UnsupportedError
+from pynanochat.generation import detect
 from pynanochat.tensor import Tensor, round_bfloat16
 from pynanochat.tokenizer import Tokenizer
 from pynanochat.weights import tensor_shapes
@@ -210,6 +213,17 @@ def test_notes_say_what_was_assumed():
     assert told.config.softcap == 20
 
 
+def test_a_softcap_that_is_told_beats_the_one_of_the_date():
+    """G2c's meta file: the told softcap of 15 means that the network is from before its 20, with rounded tables."""
+    cfg, tensors = random_model(smear=False, backout=False, value_gate_width=32)
+    names = ("sequence_len", "vocab_size", "n_layer", "n_head", "n_kv_head", "n_embd")
+    sizes = {name: getattr(cfg, name) for name in names}
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    for told, wanted in ((None, ("G2c", 20, "float32")), (20, ("G2c", 20, "float32")), (15, ("G2", 15, "bfloat16"))):
+        name, found = detect(sizes, shapes, where="x", user_config={"eval_tokens": 80 * 524288}, softcap=told)
+        assert (name, found.softcap, found.rope_table_dtype) == wanted
+
+
 def test_sniffing_files_and_steps(tmp_path):
     cfg, tensors = random_model()
     folder = tmp_path / "run"
@@ -239,6 +253,31 @@ def test_sniffing_files_and_steps(tmp_path):
     (folder / "model_000005.pt").rename(plain / "model.pt")
     (folder / "meta_000005.json").rename(plain / "meta.json")
     assert checkpoint.open(plain).meta["step"] == 5
+
+
+@pytest.mark.parametrize("kind", checkpoint.FORMATS)
+def test_only_files_of_a_model_open_it(kind, tmp_path):
+    folder = tmp_path / "x"
+    shutil.copytree(hostile_folders.tiny(kind, tmp_path / "made"), folder)
+    own = {path.name for path in folder.iterdir()} - {"generation_config.json"}
+    assert all(checkpoint.open(folder / name).format == kind for name in own)
+    others = {"info.json", "README.md", "notes.txt", "other.mpk", "lora.safetensors", "model.safetensors",
+              "token_bytes.pt", "generation_config.json", "config.json.bak"} - own
+    for name in others:
+        (folder / name).write_text("{}")
+        with pytest.raises(NotFoundError):
+            checkpoint.open(folder / name)
+        (folder / name).unlink()
+    for name in ("info.json", "model.pt", "x.mpk", "model_000009.pt"):
+        os.mkfifo(folder / name)
+        with pytest.raises(NotFoundError, match="neither a file nor a folder"):
+            checkpoint.open(folder / name)
+        (folder / name).unlink()
+    with pytest.raises(NotFoundError, match="neither a file nor a folder"):
+        checkpoint.open("/dev/zero")
+    if kind != "nanochat":
+        with pytest.raises(CheckpointError, match="no training steps"):
+            checkpoint.open(folder / "config.json", step=3)
 
 
 def test_nothing_there(tmp_path):

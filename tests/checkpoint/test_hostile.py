@@ -22,7 +22,7 @@ from test_checkpoint_formats import equal, random_model
 
 from pynanochat import checkpoint
 from pynanochat.checkpoint import burn, json_file, msgpack_file, safetensors_file, torch_file, zip_file
-from pynanochat.errors import DamagedFileError, NanochatError, UnsafeFileError
+from pynanochat.errors import DamagedFileError, NanochatError, NotFoundError, UnsafeFileError
 from pynanochat.tensor import Tensor
 from pynanochat.tokenizer import Tokenizer
 
@@ -337,3 +337,43 @@ def test_sizes_are_refused_before_memory_is_taken(tmp_path):
     (tmp_path / "x.pt").write_bytes(hostile_torch.torch_zip({"x": bomb}))
     with pytest.raises(UnsafeFileError, match=r"1,000,000,000,000 numbers at 0 in a storage of 4"):
         torch_file.read(tmp_path / "x.pt")
+
+
+def test_only_the_spans_show_that_zip_entries_overlap(tmp_path, monkeypatch):
+    (tmp_path / "x.pt").write_bytes(hostile_torch.inside_another())
+    with pytest.raises(UnsafeFileError, match="zip entries that overlap"):
+        torch_file.read(tmp_path / "x.pt")
+    monkeypatch.setattr(zip_file.itertools, "pairwise", lambda spans: ())  # all else about it is sound
+    assert set(torch_file.read(tmp_path / "x.pt")) == {"x", "y"}
+
+
+def test_safetensors_files_have_neither_holes_nor_overlaps(tmp_path):
+    files = dict(hostile_folders.headers())
+    for name, message in (("hole", "leaves a hole before it"), ("overlap", "overlaps another tensor"),
+                          ("trailing", "describes 16 bytes of tensors, the file holds 20")):
+        (tmp_path / name).write_bytes(files[name])
+        with pytest.raises(NanochatError, match=message):
+            safetensors_file.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("head", [b"\xdd\x05\xf5\xe1\x00", b"\xdd\x00\x03\x0d\x40", b"\xdf\x00\x01\x86\xa1"])
+def test_arrays_of_too_many_values_are_refused_unread(head):
+    """100,000,000 values, 200,000 beside their array, 100,001 keys: what follows is no value and is not looked at."""
+    data = np.full(100_000_000 + len(head), 0xC1, np.uint8)
+    data[: len(head)] = list(head)
+    with pytest.raises(UnsafeFileError, match="more than 200,000 values"):
+        msgpack_file.load(data.data, "x")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\ud800b", "a\x1b[31mb", "a\u2028b", "é"])
+def test_every_message_is_one_printable_line(name, tmp_path):
+    for raised in (NanochatError(f"{name} is wrong"), NotFoundError(f"{name} is wrong")):
+        assert str(raised).isprintable()
+        assert str(raised).endswith("b is wrong" if name != "é" else "é is wrong")
+    calls = (lambda: checkpoint.open(tmp_path / name), lambda: checkpoint.resolve(f"{tmp_path}/{name}"),
+             lambda: checkpoint.open(tmp_path, tokenizer=tmp_path / name))
+    for call in calls:
+        with pytest.raises(NanochatError) as caught:
+            call()
+        assert str(caught.value).isprintable()
+    assert str(NotFoundError()) == ""

@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 from fixture_files import parity
 
@@ -76,7 +77,8 @@ def test_a_path_wins_over_a_tag(base, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["d21", "sft/d20", "../d20", "base/../x", "d20@7x", "", "a/b/c", "d20@", "x" * 5000,
-                                  "\0", "rl/nothing"])
+                                  "\0", "rl/nothing", "~nosuchuser/x", "\ud800", "some/model@../../x",
+                                  "some/model@a..b", "some/model@/etc"])
 def test_unknown_names_say_what_there_is(name, base, monkeypatch):
     monkeypatch.setattr(hub, "download", lambda *_, **__: pytest.fail("asked the hub"))
     with pytest.raises(NotFoundError, match=r"base/d12, base/d20|sft/d12") as caught:
@@ -115,3 +117,55 @@ def test_the_bundled_model(monkeypatch, tmp_path):
         checkpoint.resolve(None)
     (tmp_path / "story5m").mkdir()
     assert checkpoint.resolve(None) == checkpoint.resolve("story5m") == tmp_path / "story5m"
+
+
+def test_an_unfinished_save_is_no_model(base):
+    place = base / "base_checkpoints"
+    for tag in ("d12", "d20"):
+        (place / tag).rename(place / f"my{tag}")
+    (place / ".mymodel.new-0123abcd").mkdir()
+    (place / ".mymodel.new-0123abcd" / "model_000001.pt").touch()
+    os.utime(place / "myd12", (3000, 3000))
+    os.utime(place / "myd20", (2000, 2000))
+    assert checkpoint.find_largest_model(place) == "myd12"
+    with pytest.raises(NotFoundError) as caught:
+        checkpoint.resolve("nothing")
+    assert "base/myd12" in str(caught.value)
+    assert ".new-" not in str(caught.value)
+    with pytest.raises(NotFoundError, match="in it that do: myd12, myd20") as caught:
+        checkpoint.open(place)
+    assert ".new-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [5, b"x", [], {}, 1.5])
+def test_names_are_text(name, base):
+    with pytest.raises(CheckpointError, match="expected text"):
+        checkpoint.resolve(name)
+    with pytest.raises(CheckpointError, match="expected a path"):
+        checkpoint.open(name)
+
+
+@pytest.mark.parametrize("step", [-1, "3", True, 1.5, [], 10**12, "\n",
+                                  pytest.param(10**5000, id="large"), pytest.param(-(10**5000), id="small")])
+def test_steps_are_whole_numbers(step, base):
+    for call in (checkpoint.resolve, checkpoint.open):
+        with pytest.raises(CheckpointError, match=r"step is .*; expected a whole number") as caught:
+            call(base / "base_checkpoints" / "d20", step=step)
+        assert len(str(caught.value)) < 200
+    assert checkpoint.resolve("d20", step=np.int64(100)).name == "model_000100.pt"
+
+
+def test_homes_that_are_not_there(base, tmp_path, monkeypatch):
+    for path in ("~nosuchuser/x", "a\0b", "\ud800"):
+        with pytest.raises(CheckpointError, match="the model's path is"):
+            checkpoint.open(path)
+    for wrong in ("~nosuchuser/x", "a\0b", 5, [], b"x"):
+        with pytest.raises(CheckpointError, match="tokenizer is"):
+            checkpoint.open(tmp_path, tokenizer=wrong)
+    with pytest.raises(CheckpointError, match="File name too long"):
+        checkpoint.open(tmp_path, tokenizer="x" * 5000)
+    with pytest.raises(CheckpointError, match="expected one of base"):
+        checkpoint.resolve("d20", source=[])
+    monkeypatch.setenv("NANOCHAT_BASE_DIR", "~nosuchuser/x")
+    with pytest.raises(CheckpointError, match="NANOCHAT_BASE_DIR is '~nosuchuser/x'; there is no home folder"):
+        checkpoint.resolve("d20")

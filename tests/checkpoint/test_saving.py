@@ -4,15 +4,18 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from fixture_files import parity
 from test_checkpoint_formats import equal, random_model
 
 from pynanochat import checkpoint
-from pynanochat.checkpoint import native, staging
+from pynanochat.checkpoint import json_file, native, staging
 from pynanochat.errors import CheckpointError, DamagedFileError, UnsupportedError
 from pynanochat.tensor import Tensor
+from pynanochat.tokenizer import Tokenizer
 
 CFG, TENSORS = random_model()
 OTHER, OTHER_TENSORS = random_model(n_layer=2)
@@ -182,3 +185,120 @@ def test_the_native_format(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
         native.read(folder)
+
+
+def nested(depth):
+    return {"a": nested(depth - 1)} if depth else {}
+
+
+@pytest.mark.parametrize("kind", ["native", "nanochat"])
+@pytest.mark.parametrize(("meta", "message"), [
+    ({"log": list(range(140_000))}, r"json has 1,[\d,]+ bytes; expected at most 1,048,576"),  # below that if compact
+    (nested(32), "more than 32 deep"), ({"name": "\ud800"}, "surrogate"), ({1: "a", "1": "b"}, "twice"),
+    ({"seed": 10**30}, "31 digits")])
+def test_what_loading_refuses_is_not_saved(kind, meta, message, tmp_path):
+    if (kind, message) == ("nanochat", "more than 32 deep"):
+        meta = nested(33)  # the meta file holds it one deeper less
+    assert len(json_file.json.dumps(meta)) < json_file.MAX_BYTES
+    save(tmp_path / "x", OTHER, OTHER_TENSORS, format=kind)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        save(tmp_path / "x", meta=meta, format=kind)
+    assert str(caught.value).startswith(f"{tmp_path / 'x'} was not saved, loading would refuse it: ")
+    assert ".new-" not in str(caught.value)
+    assert checkpoint.open(tmp_path / "x").config == OTHER
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(("kind", "dtype", "value", "own"), [
+    ("native", "bfloat16", 3.4e38, np.float32), ("nanochat", "bfloat16", -3.4e38, np.float32),
+    ("native", "float32", 1e300, np.float64), ("native", "bfloat16", 1e300, np.float64),
+    ("burn", None, 1e300, np.float64)])
+def test_numbers_that_a_dtype_cannot_hold(kind, dtype, value, own, tmp_path):
+    fields = {} if kind != "burn" else {
+        "value_embeds": False, "lambdas": False, "smear": False, "backout": False, "window_pattern": None,
+        "padded_vocab_size": 300}
+    cfg, tensors = random_model(**fields)
+    head = tensors["lm_head.weight"].numpy(own).copy()
+    head[3, 3] = value
+    save(tmp_path / "x", cfg, tensors, format=kind)
+    with pytest.raises(UnsupportedError, match=r"tensor lm_head\.weight holds numbers too large for") as caught:
+        save(tmp_path / "x", cfg, tensors | {"lm_head.weight": Tensor.of(head)}, format=kind, dtype=dtype)
+    assert "\n" not in str(caught.value)
+    assert checkpoint.open(tmp_path / "x").config == cfg
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["config", "checksum", "tokenizer"])
+def test_a_writer_that_errs_leaves_the_old_one(damage, tmp_path, monkeypatch):
+    save(tmp_path / "x")
+    write = native.write
+
+    def errs(folder, cfg, tensors, tokenizer, meta):
+        if damage == "config":
+            cfg = checkpoint.replace(cfg, softcap=cfg.softcap + 1)
+        write(folder, cfg, tensors, Tokenizer.load(parity("tokenizer_512")) if damage == "tokenizer" else None, meta)
+        if damage == "checksum":
+            data = bytearray((folder / "model.safetensors").read_bytes())
+            data[-1] ^= 1
+            (folder / "model.safetensors").write_bytes(data)
+
+    monkeypatch.setitem(checkpoint._WRITERS, "native", errs)
+    cfg, tensors = random_model(vocab_size=600)
+    with pytest.raises(UnsupportedError, match={"config": "another softcap", "checksum": "SHA-256",
+                                                "tokenizer": "512 ids, the model 600"}[damage]):
+        save(tmp_path / "x", cfg, tensors, tokenizer=Tokenizer.load(parity("tokenizer_600")))
+    assert checkpoint.open(tmp_path / "x").config == CFG
+    assert leftovers(tmp_path) == []
+
+
+def test_stages_of_killed_saves_are_swept_after_a_day(tmp_path):
+    old, names = time.time() - 25 * 3600, {
+        ".x.new-0123abcd": True, ".x.new-89abcdef": False, ".x.new-0000000f": False, ".y.new-0123abcd": False,
+        ".x.new-mine": False, "x.new-0123abcd": False, ".x.old-0123abcd": False}
+    for name in names:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "model.safetensors").write_text("part")
+        os.utime(folder / "model.safetensors", (old, old))
+        os.utime(folder, (old, old))
+    os.utime(tmp_path / ".x.new-89abcdef")
+    os.utime(tmp_path / ".x.new-0000000f" / "model.safetensors")  # still being written
+    (tmp_path / ".x.new-11111111").symlink_to(tmp_path / "x.new-0123abcd")
+    save(tmp_path / "x")
+    for name, swept in names.items():
+        assert (tmp_path / name / "model.safetensors").exists() is not swept, name
+    assert (tmp_path / ".x.new-11111111").is_symlink()
+
+
+def test_all_of_the_stage_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    synced, at_rename = [], []
+    fsync, rename = os.fsync, os.rename
+
+    def seen(handle):
+        synced.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def renamed(source, target):
+        at_rename.append(([path.stat().st_ino for path in (source, *source.iterdir())], list(synced)))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(os, "rename", renamed)
+    save(tmp_path / "x")
+    ((wanted, before),) = at_rename
+    assert len(wanted) == 3
+    assert set(before) >= set(wanted)
+    assert before[-1] == wanted[0]  # the folder after what is in it
+    assert synced[len(before):] == [tmp_path.stat().st_ino]
+
+
+@pytest.mark.parametrize("target", ["~nosuchuser/x", "a\0b", "\ud800", 5, b"x", None])
+def test_no_place_to_save_to(target):
+    with pytest.raises(CheckpointError, match="the folder to save to is"):
+        save(target)
+
+
+def test_wrong_formats_and_metas(tmp_path):
+    for wrong in ({"format": ["native"]}, {"meta": 5}, {"meta": "text"}):
+        with pytest.raises(CheckpointError, match="expected"):
+            save(tmp_path / "x", **wrong)

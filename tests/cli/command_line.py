@@ -6,10 +6,26 @@ import subprocess
 import sys
 import time
 
+PATIENCE = 120  # seconds until a test gives up, for slow and busy machines
+_START = """
+import runpy, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where those above ignore it, Python would too
+if pause := float(sys.argv.pop(1)):
+    from pynanochat.cli.answer import AnswerWriter
+    push = AnswerWriter.push
+    AnswerWriter.push = lambda self, piece: (push(self, piece), time.sleep(pause))
+runpy.run_module("pynanochat", run_name="__main__", alter_sys=True)
+"""
 
-def program(*arguments, piped=b"", timeout=60, **environment):
-    return subprocess.run([sys.executable, "-m", "pynanochat", *map(str, arguments)], input=piped, capture_output=True,
-                          timeout=timeout, env=os.environ | environment)
+
+def command(*arguments, pause=0.0):
+    """The command line of python -m pynanochat, which rests after every piece of an answer and can be interrupted."""
+    return [sys.executable, "-c", _START, str(pause), *map(str, arguments)]
+
+
+def program(*arguments, piped=b"", **environment):
+    return subprocess.run(command(*arguments), input=piped, capture_output=True, timeout=PATIENCE,
+                          env=os.environ | environment)
 
 
 def one_line(text):
@@ -17,24 +33,23 @@ def one_line(text):
 
 
 def writing(model):
-    """A program in the middle of a long text."""
+    """A program in the middle of a long text, which takes it at least 25 seconds."""
     arguments = ("generate", "hi", "-m", model, "--max-tokens", "2500", "--context", "2560", "-t", "1", "--seed", "1")
-    return subprocess.Popen([sys.executable, "-m", "pynanochat", *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+    return subprocess.Popen(command(*arguments, pause=0.01), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class Terminal:
     """The command on a pseudo terminal."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, pause=0.0):
         self.master, slave = os.openpty()
         environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        self.process = subprocess.Popen([sys.executable, "-m", "pynanochat", *arguments], stdin=slave, stdout=slave,
-                                        stderr=slave, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(command(*arguments, pause=pause), stdin=slave, stdout=slave, stderr=slave,
+                                        env=environment, start_new_session=True)
         os.close(slave)
         self.seen = ""
 
-    def until(self, text, seconds=20.0):
+    def until(self, text, seconds=PATIENCE):
         """Read until the text has come, and forget what was read."""
         end = time.monotonic() + seconds
         while text not in self.seen:

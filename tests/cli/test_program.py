@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from command_line import Terminal, one_line, program, writing
+from command_line import PATIENCE, Terminal, command, one_line, program, writing
 
 import pynanochat as nc
 
@@ -38,7 +38,7 @@ def test_a_reader_that_leaves_is_no_error(tiny):
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    assert process.wait(60) in (0, 141)
+    assert process.wait(PATIENCE) in (0, 141)
     assert errors == b""
 
 
@@ -46,7 +46,7 @@ def test_a_reader_that_leaves_is_no_error(tiny):
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["inspect", "--json"], ["generate", "a", "--json"]])
 def test_a_full_disk_is_exit_code_1(arguments):
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "pynanochat", *arguments], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run(command(*arguments), stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert one_line(done.stderr.decode())
 
@@ -68,8 +68,8 @@ def terminal():
     pytest.importorskip("termios")
     opened = []
 
-    def start(*arguments):
-        opened.append(Terminal(*arguments))
+    def start(*arguments, **how):
+        opened.append(Terminal(*arguments, **how))
         return opened[-1]
 
     yield start
@@ -81,12 +81,6 @@ def test_a_terminal_chat(terminal, tmp_path):
     chat = terminal("chat", "--greedy", "--max-tokens", "400")
     assert "G4 (nanochat since 2026-03-14), 6.16 M parameters" in chat.until("Ctrl-D leaves")
     chat.until("›")
-    chat.type("Tell me a bedtime story about Ben and a lost kite.\r")
-    chat.until("Ben the boy")
-    chat.process.send_signal(signal.SIGINT)
-    chat.until("(stopped)")
-    chat.until("›")
-    assert chat.process.poll() is None
     chat.type("\x03")
     chat.until("/quit leaves")
     chat.until("›")
@@ -97,11 +91,38 @@ def test_a_terminal_chat(terminal, tmp_path):
     chat.until("36.")
     chat.until("›")
     chat.type("/stats\r")
-    chat.until("conversation  2 turns")
+    chat.until("conversation  1 turn,")
     chat.until("›")
     chat.type("\x04")
-    assert chat.process.wait(20) == 0
+    assert chat.process.wait(PATIENCE) == 0
     assert "+What is 12 times 3?" in (tmp_path / "state" / "nanochat" / "history").read_text(encoding="utf-8")
+
+
+def test_ctrl_c_stops_an_answer_and_the_chat_goes_on(terminal):
+    chat = terminal("chat", "--greedy", "--max-tokens", "400", pause=0.2)  # half a minute for the whole story
+    chat.until("›")
+    chat.type("Tell me a bedtime story about Ben and a lost kite.\r")
+    chat.until("Ben the boy")
+    chat.process.send_signal(signal.SIGINT)
+    chat.until("(stopped)")
+    chat.until("›")
+    chat.type("/stats\r")
+    chat.until("conversation  1 turn,")
+    chat.until("›")
+    chat.type("/quit\r")
+    assert chat.process.wait(PATIENCE) == 0
+
+
+def test_a_program_whose_parent_ignores_ctrl_c_can_be_interrupted_all_the_same(tiny):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = writing(tiny)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    process.stdout.read(5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
 
 
 def test_several_lines_in_a_terminal(terminal, tmp_path):
@@ -111,7 +132,7 @@ def test_several_lines_in_a_terminal(terminal, tmp_path):
     chat.until(".\r\n")
     chat.until("›")
     chat.type("/quit\r")
-    assert chat.process.wait(20) == 0
+    assert chat.process.wait(PATIENCE) == 0
     assert "+What is 12\n+times 3?\n" in (tmp_path / "state" / "nanochat" / "history").read_text(encoding="utf-8")
 
 
@@ -119,7 +140,7 @@ def test_ctrl_c_outside_a_chat_is_130(tiny):
     process = writing(tiny)
     process.stdout.read(5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (130, b"")
 
 

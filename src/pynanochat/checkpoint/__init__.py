@@ -5,20 +5,25 @@ Formats: native (pynanochat's own), nanochat (upstream's .pt and .json), hugging
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from pynanochat.checkpoint import burn, huggingface, json_file, nanochat, native, staging
-from pynanochat.checkpoint.checkpoint import Checkpoint, Format, check_network, check_tokenizer
+from pynanochat.checkpoint.checkpoint import Checkpoint, Format, check_network, check_tokenizer, differences
 from pynanochat.checkpoint.directory import find_largest_model, find_last_step, resolve
-from pynanochat.checkpoint.lazy_tensors import LazyTensors, kinds, renamed
+from pynanochat.checkpoint.layout import converted
+from pynanochat.checkpoint.lazy_tensors import Kind, LazyTensors, kinds, renamed
+from pynanochat.checkpoint.place import place_of
 from pynanochat.config import GPTConfig
-from pynanochat.errors import CheckpointError, ConfigError, NotFoundError, UnsupportedError
-from pynanochat.tensor import Tensor, round_bfloat16
+from pynanochat.errors import CheckpointError, ConfigError, NotFoundError, TokenizerError, UnsupportedError
+from pynanochat.tensor import Tensor
+from pynanochat.tokenizer import Tokenizer
 from pynanochat.weights import tensor_shapes
 
 __all__ = ["FORMATS", "Checkpoint", "Format", "check_tokenizer", "find_largest_model", "find_last_step", "open",
@@ -28,6 +33,8 @@ _WRITERS = {
     "native": native.write, "nanochat": nanochat.write, "huggingface": huggingface.write, "burn": burn.write,
 }
 FORMATS = tuple(_WRITERS)
+_MODEL_FILES = re.compile(
+    r".+\.pt|config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|model\.mpk")
 
 
 def open(  # noqa: A001 - checkpoint.open
@@ -45,13 +52,14 @@ def open(  # noqa: A001 - checkpoint.open
     `rope_table_dtype` settle what tensors do not show. Raises `CheckpointError` or `ConfigError`; nothing in a file
     can run, and a refusal costs little whatever the file claims.
     """
-    place = Path(path).expanduser()
+    place, step = place_of(path, "the model's path"), nanochat.step_of(step)
     if softcap is not None and not (isinstance(softcap, (int, float)) and 0 < softcap < 1e30):
         raise ConfigError(f"softcap is {softcap!r}; expected a number above 0, such as 15 or 20")
-    own_tokenizer = Path(tokenizer).expanduser() if tokenizer is not None else None
-    if own_tokenizer is not None and not own_tokenizer.exists():
-        raise NotFoundError(f"{own_tokenizer} does not exist; give a tokenizer.pkl, a tokenizer.json or their folder")
+    own_tokenizer = place_of(tokenizer, "tokenizer") if tokenizer is not None else None
     try:
+        if own_tokenizer is not None and not own_tokenizer.exists():
+            raise NotFoundError(f"{own_tokenizer} does not exist; give a tokenizer.pkl, a tokenizer.json or their "
+                                "folder")
         checkpoint = _open(place, step, own_tokenizer, softcap, rope_table_dtype, verify)
     except OSError as error:
         if isinstance(error, CheckpointError):
@@ -68,27 +76,44 @@ def _open(
 ) -> Checkpoint:
     if not place.exists():
         raise NotFoundError(f"{place} does not exist; give the folder that holds the weights")
-    folder = place if place.is_dir() else place.parent
+    whole = place.is_dir()
+    place = place if whole else _model_file(place)
+    folder = place if whole else place.parent
     constants: dict[str, Any] = {"softcap": softcap, "rope_table_dtype": rope_table_dtype}
-    if place.is_file() and place.suffix == ".pt":
+    if not whole and place.suffix == ".pt":
         if step is not None and place != nanochat.model_file(folder, step):
             raise CheckpointError(f"{place} is not the model of step {step}; give its folder or leave the step out")
         return nanochat.read(place, tokenizer=tokenizer, verify=verify, **constants)
+    if not whole and step is not None:
+        raise CheckpointError(f"{place} has no training steps; leave step {step} out")
     config = folder / native.CONFIG
     values = json_file.read(config) if config.is_file() else {}
-    if values.get("format") == native.FORMAT and (place.is_dir() or place.name in (native.CONFIG, native.MODEL)):
+    if values.get("format") == native.FORMAT and (whole or place.name in (native.CONFIG, native.MODEL)):
         return native.read(folder, tokenizer=tokenizer, verify=verify, **constants)
-    if place.is_dir() and (step is not None or any(folder.glob("model_*.pt")) or (folder / "model.pt").is_file()):
+    if whole and (step is not None or any(folder.glob("model_*.pt")) or (folder / "model.pt").is_file()):
         return nanochat.read(folder, step=step, tokenizer=tokenizer, verify=verify, **constants)
     if "model_type" in values and place.suffix != ".mpk":
         return huggingface.read(folder, tokenizer=tokenizer, **constants)
-    if (folder / burn.MODEL).is_file():
+    if (whole or place.name in (burn.CONFIG, burn.MODEL)) and (folder / burn.MODEL).is_file():
         return burn.read(folder, tokenizer=tokenizer, **constants)
     raise NotFoundError(f"{place} holds no model_*.pt, model.safetensors or model.mpk. {_hint(place)}")
 
 
+def _model_file(place: Path) -> Path:
+    """The file itself, or the model of a meta file; `NotFoundError` where it is no part of a model."""
+    if not stat.S_ISREG(place.stat().st_mode):
+        raise NotFoundError(f"{place} is neither a file nor a folder; give the folder that holds the weights")
+    if match := re.fullmatch(r"meta((_\d+)?)\.json", place.name):
+        return place.with_name(f"model{match[1]}.pt")
+    if not _MODEL_FILES.fullmatch(place.name):
+        raise NotFoundError(f"{place} is no model; expected model_*.pt, model.safetensors, model.mpk, their "
+                            "config.json, or the folder that holds them")
+    return place
+
+
 def _hint(place: Path) -> str:
-    inside = sorted(path.parent.name for path in place.glob("*/model_*.pt")) if place.is_dir() else []
+    found = place.glob("*/model_*.pt") if place.is_dir() else iter(())
+    inside = sorted(path.parent.name for path in found if not path.parent.name.startswith("."))
     if inside:
         return f"Give one of the folders in it that do: {', '.join(dict.fromkeys(inside))[:300]}"
     if place.is_dir() and any(place.glob("*_checkpoints/*/model_*.pt")):
@@ -108,36 +133,60 @@ def save(
 ) -> Path:
     """The folder, written whole or not at all: an older checkpoint there stays until the new one is on the disk.
 
+    What was written is opened again before it counts, so that nothing is saved which loading refuses.
     `format` is native, nanochat, huggingface or burn; `dtype` converts every tensor.
     Raises `UnsupportedError` where the format cannot hold the network, `CheckpointError` where writing fails or other
     files are in the way.
     """
-    write = _WRITERS.get(format)
+    write = _WRITERS.get(format) if isinstance(format, str) else None
     if write is None:
-        raise UnsupportedError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
-    where = "the model to save"
+        raise UnsupportedError(f"format is {format!r:.60}; expected one of {', '.join(FORMATS)}")
+    where, target = "the model to save", place_of(path, "the folder to save to")
+    if meta is not None and not isinstance(meta, Mapping):
+        raise CheckpointError(f"meta is a {type(meta).__name__}; expected a dict of what JSON can hold")
     check_network(config, tensors, where)
     if tokenizer is not None:
         check_tokenizer(tokenizer, config, where)
     for name, tensor in tensors.items():
         tensor.check_finite(name, where)
     ordered = renamed(tensors, {name: name for name in tensor_shapes(config)})
-    converted = ordered if dtype is None else _convert(ordered, dtype)
-    with staging.replacing(path) as folder:
-        write(folder, config, converted, tokenizer, dict(meta or {}))
-    return Path(path).expanduser()
+    made = ordered if dtype is None else _convert(ordered, dtype)
+    with staging.replacing(target) as folder:
+        write(folder, config, made, tokenizer, dict(meta or {}))
+        with _refusals(folder, target):
+            _check_staged(folder, config, with_tokenizer=tokenizer is not None)
+    return target
+
+
+def _check_staged(folder: Path, config: GPTConfig, *, with_tokenizer: bool) -> None:
+    """Open what was written as any reader will: checksums, every number, the network and the tokenizer."""
+    opened = open(folder)
+    rows = opened.config.padded_vocab_size  # fewer where the format leaves the padding out
+    wrong = differences(opened.config, replace(config, padded_vocab_size=rows))
+    if rows not in (config.padded_vocab_size, config.vocab_size):
+        wrong.append("padded_vocab_size")
+    if wrong:
+        raise UnsupportedError(f"another {', '.join(wrong)} is read than was written")
+    if with_tokenizer and opened.tokenizer_path is not None:
+        check_tokenizer(Tokenizer.load(opened.tokenizer_path), opened.config, str(folder))
+
+
+@contextlib.contextmanager
+def _refusals(folder: Path, target: Path) -> Iterator[None]:
+    """Say why what lies in the staged folder cannot take the target's place."""
+    try:
+        yield
+    except (CheckpointError, ConfigError, TokenizerError) as error:
+        said = str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), "the folder")
+        raise UnsupportedError(f"{target} was not saved, loading would refuse it: {said}; nothing was changed"
+                               ) from None
 
 
 def _convert(tensors: Mapping[str, Tensor], dtype: Literal["float32", "bfloat16"]) -> Mapping[str, Tensor]:
     if dtype not in ("float32", "bfloat16"):
         raise UnsupportedError(f"dtype is {dtype!r}; expected 'float32' or 'bfloat16'")
 
-    def convert(name: str) -> Tensor:
-        tensor = tensors[name]
-        if tensor.dtype == dtype:
-            return tensor
-        values = tensor.numpy(np.float32)
-        return Tensor(round_bfloat16(values), dtype) if dtype == "bfloat16" else Tensor(values, dtype)
+    def entry(name: str, shape: tuple[int, ...]) -> tuple[Kind, Callable[[], Tensor]]:
+        return (dtype, shape), lambda: converted(tensors[name], dtype, name)
 
-    return LazyTensors({name: ((dtype, shape), lambda name=name: convert(name))  # type: ignore[misc]
-                        for name, (_, shape) in kinds(tensors).items()})
+    return LazyTensors({name: entry(name, shape) for name, (_, shape) in kinds(tensors).items()})

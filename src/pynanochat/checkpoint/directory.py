@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 
 from pynanochat.checkpoint import hub
-from pynanochat.checkpoint.nanochat import find_last_step, model_file
+from pynanochat.checkpoint.nanochat import find_last_step, model_file, step_of
+from pynanochat.checkpoint.place import place_of
 from pynanochat.errors import CheckpointError, NotFoundError
 
 __all__ = ["BUNDLED", "STAGES", "base_dir", "find_largest_model", "find_last_step", "resolve"]
@@ -22,17 +23,24 @@ STAGES = {  # newest first: the same tag may be in several
 _ASSETS = Path(__file__).parent.parent / "assets"
 _TAG = re.compile(r"(?:(?P<source>[a-z]+)/)?(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})(?:@(?P<step>\d{1,12}))?")
 _HUB_ID = re.compile(
-    r"(?P<repo>[A-Za-z0-9][\w.-]{0,99}/[A-Za-z0-9][\w.-]{0,99})(?:@(?P<revision>[\w./-]{1,200}))?", re.ASCII)
+    r"(?P<repo>[A-Za-z0-9][\w.-]{0,99}/[A-Za-z0-9][\w.-]{0,99})"
+    r"(?:@(?P<revision>(?!/|.*\.\.)[\w./-]{1,200}))?", re.ASCII)
 
 
 def base_dir() -> Path:
     """Where upstream keeps its models: NANOCHAT_BASE_DIR, else ~/.cache/nanochat."""
-    return Path(os.environ.get("NANOCHAT_BASE_DIR") or Path.home() / ".cache" / "nanochat").expanduser()
+    return place_of(os.environ.get("NANOCHAT_BASE_DIR") or "~/.cache/nanochat", "NANOCHAT_BASE_DIR")
+
+
+def tags_of(folder: Path) -> list[str]:
+    """The names of the models in a folder; what begins with a dot, such as an unfinished save, is none."""
+    entries = folder.iterdir() if folder.is_dir() else iter(())
+    return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def find_largest_model(folder: Path) -> str:
     """The tag of the deepest model of a folder, d<depth> by upstream's rule, else the newest one."""
-    tags = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    tags = tags_of(folder)
     if not tags:
         raise NotFoundError(f"{folder} holds no models")
     deep = [(int(match[1]), tag) for tag in tags if (match := re.match(r"d(\d{1,12})", tag))]
@@ -51,7 +59,7 @@ def resolve(
     of `source`. Raises `NotFoundError` with what was looked at and what there is.
     """
     try:
-        return _resolve(name, source, step, offline)
+        return _resolve(name, source, step_of(step), offline)
     except OSError as error:
         if isinstance(error, CheckpointError):
             raise
@@ -59,15 +67,17 @@ def resolve(
 
 
 def _resolve(name: str | os.PathLike[str] | None, source: str | None, step: int | None, offline: bool) -> Path:
-    if source is not None and source not in STAGES:
-        raise CheckpointError(f"source is {source!r}; expected one of {', '.join(reversed(STAGES))}")
+    if source is not None and source not in tuple(STAGES):
+        raise CheckpointError(f"source is {source!r:.60}; expected one of {', '.join(reversed(STAGES))}")
     if name is None:
         if source is None:
             return _with_step(_bundled(BUNDLED), step)
         return _with_step(base_dir() / STAGES[source] / find_largest_model(base_dir() / STAGES[source]), step)
-    text = os.fspath(name)
-    path = Path(text).expanduser()
-    if text and "\0" not in text and len(text) < 4096 and _exists(path):
+    text = os.fspath(name) if isinstance(name, (str, os.PathLike)) else name
+    if not isinstance(text, str):
+        raise CheckpointError(f"the model's name is a {type(name).__name__}; expected text or pathlib.Path")
+    path = _existing(text)
+    if path is not None:
         _refuse_source(source, f"{path} is a path")
         return _with_step(path, step)
     if text == BUNDLED:
@@ -109,11 +119,12 @@ def _with_step(path: Path, step: int | None) -> Path:
     return model_file(path, step)
 
 
-def _exists(path: Path) -> bool:
+def _existing(text: str) -> Path | None:
     try:
-        return path.exists()
-    except OSError:  # a name that is too long
-        return False
+        path = place_of(text, "the model's name")
+        return path if text and path.exists() else None
+    except (OSError, CheckpointError):  # a name that is too long, or that no file can have
+        return None
 
 
 def _bundled(name: str) -> Path:
@@ -124,6 +135,5 @@ def _bundled(name: str) -> Path:
 
 
 def _known() -> str:
-    tags = [f"{stage}/{entry.name}" for stage, place in STAGES.items() if (base_dir() / place).is_dir()
-            for entry in sorted((base_dir() / place).iterdir()) if entry.is_dir()]
+    tags = [f"{stage}/{tag}" for stage, place in STAGES.items() for tag in tags_of(base_dir() / place)]
     return ", ".join([f"{BUNDLED} (bundled)", *tags])[:600]

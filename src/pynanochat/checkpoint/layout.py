@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pynanochat.tensor import Tensor
+from pynanochat.errors import DamagedFileError, UnsupportedError
+from pynanochat.tensor import Tensor, round_bfloat16
 
 STORAGE: dict[str, np.dtype[Any]] = {  # dtype of a Tensor: the NumPy dtype of its bytes
     "float64": np.dtype("<f8"), "float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "bfloat16": np.dtype("<u2"),
@@ -39,6 +40,21 @@ def tensor_at(view: memoryview, offset: int, shape: tuple[int, ...], dtype: str)
     if not data.flags.aligned:
         data = data.copy()
     return Tensor(data.reshape(shape), dtype)
+
+
+def converted(tensor: Tensor, dtype: str, name: str) -> Tensor:
+    """The finite tensor as float32 or bfloat16; `UnsupportedError` where a number is too large for that."""
+    if tensor.dtype == dtype:
+        return tensor
+    with np.errstate(over="ignore"):
+        values = tensor.numpy(np.float32)
+        new = Tensor(round_bfloat16(values) if dtype == "bfloat16" else values, dtype)
+    try:
+        new.check_finite(name, "")
+    except DamagedFileError:
+        raise UnsupportedError(f"tensor {name} holds numbers too large for {dtype}; save it as {tensor.dtype}, in a "
+                               "format that has it") from None
+    return new
 
 
 def raw(tensor: Tensor) -> memoryview:

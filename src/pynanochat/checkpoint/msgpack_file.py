@@ -77,6 +77,8 @@ class _Reader:
             return self.text(count)
         if count > len(self.view) - self.at:
             raise self.unsafe(f"{count:,} values in a file that has {len(self.view) - self.at:,} bytes left")
+        if count * (1 + (kind == "map")) > self.left:  # before the first of them is read
+            raise self.unsafe(f"more than {_MAX_VALUES:,} values")
         return self.map(count, depth) if kind == "map" else [self.value(depth + 1) for _ in range(count)]
 
     def text(self, count: int) -> str:

@@ -5,6 +5,7 @@ Source: karpathy/nanochat nanochat/checkpoint_manager.py, 92d63d4.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +16,29 @@ import numpy as np
 from pynanochat.checkpoint import json_file, torch_file
 from pynanochat.checkpoint.checkpoint import Checkpoint, check_floats, described, differences, shapes_of
 from pynanochat.config import GPTConfig
-from pynanochat.errors import ConfigError, DamagedFileError, NotFoundError, UnsupportedError
+from pynanochat.errors import CheckpointError, ConfigError, DamagedFileError, NotFoundError, UnsupportedError
 from pynanochat.generation import detect
 from pynanochat.tensor import Tensor
 
+_STEPS = 10**12
 _STEP = re.compile(r"model_(\d{1,12})\.pt$")  # searched, as upstream does, so "x_model_000007.pt" counts
 _COMPILED = "_orig_mod."  # torch.compile's prefix
 _OURS = "pynanochat"  # key of the meta file for what the tensors do not show
 _HIDDEN = ("softcap", "rope_table_dtype")
+
+
+def step_of(value: object) -> int | None:
+    """A training step that a user asks for, or None for the last; `CheckpointError` where it is no such number."""
+    if value is None:
+        return None
+    try:
+        step = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        step = -1
+    if not 0 <= step < _STEPS:
+        shown = str(value)[:40] if type(value) is int and abs(value) < _STEPS else f"a {type(value).__name__}"
+        raise CheckpointError(f"step is {shown}; expected a whole number, 0 or more and at most 12 digits long")
+    return step
 
 
 def find_last_step(folder: Path) -> int:

@@ -1,4 +1,8 @@
-"""Saving a folder so that a reader sees the old one or the new one, whole, whatever fails in between."""
+"""Saving a folder so that a reader sees the old one or the new one, whole, whatever fails in between.
+
+The new one is written beside its target as `.<name>.new-<8 hex digits>` and takes its place when it is on the disk. A
+save that is killed leaves that folder behind; the next save of the same name removes what has lain there for a day.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,19 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
+from pynanochat.checkpoint.place import place_of
 from pynanochat.errors import CheckpointError, NanochatError
 
 _OURS = re.compile(r"config\.json|generation_config\.json|model\.safetensors|model\.mpk|tokenizer\.(json|pkl)|"
                    r"token_bytes\.pt|model_\d+\.pt|meta_\d+\.json")
 _WEIGHTS = re.compile(r"model\.safetensors|model\.mpk|model_\d+\.pt")
+_ABANDONED = 24 * 60 * 60.0  # seconds since anything in a stage folder changed
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux fcntl.h, fs.h
 
 
@@ -30,11 +37,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     An existing folder is replaced only if it is empty or holds one checkpoint and nothing else. `CheckpointError` says
     what failed, and where.
     """
-    target = Path(path).expanduser()
+    target = place_of(path, "the folder to save to")
     try:
         target = target.resolve()
         _check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         stage = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
         stage.mkdir()
     except (OSError, RuntimeError) as error:
@@ -75,6 +83,23 @@ class HashingFile:
     def hexdigest(self) -> str:
         """SHA-256 of what was written."""
         return self._hash.hexdigest()
+
+
+def _sweep(target: Path) -> None:
+    """Remove the stage folders that killed saves of this target left."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.new-[0-9a-f]{{8}}")
+    with contextlib.suppress(OSError):
+        for entry in target.parent.iterdir():
+            if name.fullmatch(entry.name) and not entry.is_symlink() and _age(entry) > _ABANDONED:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    """Seconds since the folder or a file in it changed; 0 where that cannot be seen."""
+    try:
+        return time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:  # another save of this name has just ended
+        return 0.0
 
 
 def _check_target(target: Path) -> None:

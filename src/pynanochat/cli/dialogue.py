@@ -42,7 +42,7 @@ class Dialogue:
                 say(f"{error}", "red")
 
     def answer(self, text: str) -> None:
-        """Answer a message; Ctrl-C ends the answer, and the turn keeps what was said."""
+        """Answer a message; Ctrl-C ends the answer, and the turn keeps what was said, if anything was."""
         chat, writer = self.chat, AnswerWriter()
         dropped = chat.dropped
         finish: str | None = None
@@ -62,8 +62,6 @@ class Dialogue:
                 pieces.close()
                 if self.show:
                     writer.end()
-                if finish is None and not chat.turns[-1].answer:
-                    chat.undo()  # nothing was said
         if interrupt.asked and not self.interactive:
             raise KeyboardInterrupt
         self._after(interrupt.asked, finish)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynanochat.cli import conversation_file
 from pynanochat.cli.terminal import say, speed
-from pynanochat.errors import RequestError
+from pynanochat.errors import NanochatError, RequestError
 
 if TYPE_CHECKING:
     from pynanochat.cli.dialogue import Dialogue
@@ -102,7 +102,11 @@ class SlashCommands:
         elif chat.policy.seed is not None:
             chat.policy = chat.policy.replace(seed=(chat.policy.seed + 1) % 2**64)
             say(f"seed is now {chat.policy.seed}", "dim")
-        self._dialogue.answer(turn.user)
+        try:
+            self._dialogue.answer(turn.user)
+        except NanochatError:
+            chat.turns.append(turn)  # nothing took its place
+            raise
 
     def _save(self, rest: str) -> None:
         path = _path(rest, "/save")
@@ -183,4 +187,9 @@ def _shown(value: Any) -> str:
 def _path(rest: str, name: str) -> Path:
     if not rest:
         raise RequestError(f"{name} needs the name of a file")
-    return Path(rest).expanduser()
+    try:
+        path = Path(rest).expanduser()
+        path.exists()  # a name that no file can have
+    except (RuntimeError, ValueError) as error:
+        raise RequestError(f"{name} {rest!r}: {error}") from None
+    return path

@@ -37,7 +37,7 @@ class Engine:
 
     def submit(self, request: Request) -> int:
         """The id of the queued request; its events come from `step`. Raises `RequestError` or `ContextError`."""
-        self._check(request)
+        self.check(request)
         request_id = next(self._ids)
         room = self.context - len(request.prompt)
         limit = len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
@@ -65,6 +65,18 @@ class Engine:
         events, self._events = self._events, []
         return events
 
+    def check(self, request: Request) -> None:
+        """Raise `RequestError`, `ContextError` or `PolicyError` for a request that `submit` would refuse unseen."""
+        if not request.prompt:
+            raise RequestError("the prompt holds no token; give at least one, such as <|bos|>")
+        request.policy.check_vocab(self._cfg.vocab_size)
+        wanted = request.max_tokens
+        if wanted is not None and (type(wanted) is not int or wanted < 0):
+            raise RequestError(f"max_tokens is {wanted!r}; expected a whole number from 0 on")
+        if len(request.prompt) > self.context:
+            raise ContextError(f"the prompt has {len(request.prompt)} tokens, the context holds {self.context}; "
+                               "shorten it, or load the model with a larger context")
+
     def cancel(self, request_id: int, sample: int | None = None) -> None:
         """End a request, or one sample of it, now; what has ended already or is unknown is left alone."""
         for sequence in list(self.scheduler.samples(request_id)):
@@ -75,17 +87,6 @@ class Engine:
     def idle(self) -> bool:
         """Whether `step` would have nothing to do and nothing to say."""
         return not (self.scheduler.running or self.scheduler.waiting or self._events)
-
-    def _check(self, request: Request) -> None:
-        if not request.prompt:
-            raise RequestError("the prompt holds no token; give at least one, such as <|bos|>")
-        request.policy.check_vocab(self._cfg.vocab_size)
-        wanted = request.max_tokens
-        if wanted is not None and (type(wanted) is not int or wanted < 0):
-            raise RequestError(f"max_tokens is {wanted!r}; expected a whole number from 0 on")
-        if len(request.prompt) > self.context:
-            raise ContextError(f"the prompt has {len(request.prompt)} tokens, the context holds {self.context}; "
-                               "shorten it, or load the model with a larger context")
 
     def _run(self) -> None:
         work, copies = self.scheduler.schedule()

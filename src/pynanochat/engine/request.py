@@ -22,7 +22,7 @@ class Constraint(Protocol):
         """(V,) which tokens may come now."""
 
     def push(self, token: int) -> None:
-        """Take the token that came: a sampled one, which the mask allowed, or one that a tool forced, whatever it is."""
+        """Take the token that came: a sampled one, which the mask allowed, or one that a tool forced, any one."""
 
     def copy(self) -> Constraint:
         """The same state, for another sample."""
