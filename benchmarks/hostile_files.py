@@ -76,7 +76,7 @@ def measure(path: Path) -> dict[str, object]:
 
 def large(root: Path) -> list[str]:
     """Models of 256 MiB whose last number is damaged, so that all of the file has to be read to refuse it; a record
-    of 100 MB of nothing; tokenizers of 60 MB and of just what is read.
+    of 100 MB of nothing; tokenizers of 60 MB and of just as many values as are read.
     """
     cfg = GPTConfig(sequence_len=32, vocab_size=32768, n_layer=1, n_head=2, n_kv_head=1, n_embd=800)
     tensors = {name: Tensor.of(np.ones(shape, np.float32)) for name, shape in tensor_shapes(cfg).items()}
@@ -108,7 +108,7 @@ def large(root: Path) -> list[str]:
     record.mkdir()
     (record / "config.json").write_bytes((root / "folders" / ".sound" / "burn" / "config.json").read_bytes())
     (record / "model.mpk").write_bytes(b"\xdd\x05\xf5\xe1\x00" + b"\xc0" * 100_000_000)
-    for name, count in (("60MB", 20_000_000), ("24MiB", 799_998)):
+    for name, count in (("60MB", 20_000_000), ("values", 799_998)):
         (root / "large" / f"tokenizer-{name}.json").write_bytes(b"[" + b"[]," * count + b"[]]")
     return [f"large/{path.name}" for path in sorted((root / "large").iterdir())]
 

@@ -14,15 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pynanochat.checkpoint import burn, huggingface, json_file, nanochat, native, staging
 from pynanochat.checkpoint.checkpoint import Checkpoint, Format, check_network, check_tokenizer, differences
 from pynanochat.checkpoint.directory import find_largest_model, find_last_step, resolve
-from pynanochat.checkpoint.layout import converted
+from pynanochat.checkpoint.layout import check_range
 from pynanochat.checkpoint.lazy_tensors import Kind, LazyTensors, kinds, renamed
 from pynanochat.checkpoint.place import place_of
 from pynanochat.config import GPTConfig
 from pynanochat.errors import CheckpointError, ConfigError, NotFoundError, TokenizerError, UnsupportedError
-from pynanochat.tensor import Tensor
+from pynanochat.tensor import Tensor, round_bfloat16
 from pynanochat.tokenizer import Tokenizer
 from pynanochat.weights import tensor_shapes
 
@@ -151,7 +153,7 @@ def save(
         tensor.check_finite(name, where)
     ordered = renamed(tensors, {name: name for name in tensor_shapes(config)})
     made = ordered if dtype is None else _convert(ordered, dtype)
-    with staging.replacing(target) as folder:
+    with staging.replacing(target) as folder, np.errstate(over="ignore"):  # check_range raises instead
         write(folder, config, made, tokenizer, dict(meta or {}))
         with _refusals(folder, target):
             _check_staged(folder, config, with_tokenizer=tokenizer is not None)
@@ -186,7 +188,14 @@ def _convert(tensors: Mapping[str, Tensor], dtype: Literal["float32", "bfloat16"
     if dtype not in ("float32", "bfloat16"):
         raise UnsupportedError(f"dtype is {dtype!r}; expected 'float32' or 'bfloat16'")
 
+    def convert(name: str) -> Tensor:
+        tensor = tensors[name]
+        if tensor.dtype == dtype:
+            return tensor
+        values = tensor.numpy(np.float32)
+        return check_range(Tensor(round_bfloat16(values) if dtype == "bfloat16" else values, dtype), name, tensor.dtype)
+
     def entry(name: str, shape: tuple[int, ...]) -> tuple[Kind, Callable[[], Tensor]]:
-        return (dtype, shape), lambda: converted(tensors[name], dtype, name)
+        return (dtype, shape), lambda: convert(name)
 
     return LazyTensors({name: entry(name, shape) for name, (_, shape) in kinds(tensors).items()})

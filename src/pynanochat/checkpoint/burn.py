@@ -16,7 +16,7 @@ import numpy as np
 
 from pynanochat.checkpoint import json_file, msgpack_file
 from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, crop_vocabulary, described, differences
-from pynanochat.checkpoint.layout import converted, is_shape, nbytes, raw, tensor_at
+from pynanochat.checkpoint.layout import check_range, is_shape, nbytes, raw, tensor_at
 from pynanochat.checkpoint.lazy_tensors import Kind, LazyTensors, kinds
 from pynanochat.checkpoint.mapped_file import map_file
 from pynanochat.config import GPTConfig
@@ -217,7 +217,8 @@ def _item(cfg: GPTConfig, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _param(name: str, tensors: Mapping[str, Tensor], *, transposed: bool = False) -> dict[str, Any]:
     def data() -> memoryview:
-        values = converted(tensors[name], "float32", name).data
+        tensor = tensors[name]
+        values = check_range(Tensor(tensor.numpy(), "float32"), name, tensor.dtype).data
         return raw(Tensor(values.T if transposed else values, "float32"))
 
     shape = list(kinds(tensors)[name][1])

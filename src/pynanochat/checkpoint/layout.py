@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynanochat.errors import DamagedFileError, UnsupportedError
-from pynanochat.tensor import Tensor, round_bfloat16
+from pynanochat.tensor import Tensor
 
 STORAGE: dict[str, np.dtype[Any]] = {  # dtype of a Tensor: the NumPy dtype of its bytes
     "float64": np.dtype("<f8"), "float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "bfloat16": np.dtype("<u2"),
@@ -42,19 +42,14 @@ def tensor_at(view: memoryview, offset: int, shape: tuple[int, ...], dtype: str)
     return Tensor(data.reshape(shape), dtype)
 
 
-def converted(tensor: Tensor, dtype: str, name: str) -> Tensor:
-    """The finite tensor as float32 or bfloat16; `UnsupportedError` where a number is too large for that."""
-    if tensor.dtype == dtype:
-        return tensor
-    with np.errstate(over="ignore"):
-        values = tensor.numpy(np.float32)
-        new = Tensor(round_bfloat16(values) if dtype == "bfloat16" else values, dtype)
+def check_range(tensor: Tensor, name: str, own: str) -> Tensor:
+    """The tensor, made of a finite one of dtype `own`; `UnsupportedError` where numbers were too large for it."""
     try:
-        new.check_finite(name, "")
+        tensor.check_finite(name, "")
     except DamagedFileError:
-        raise UnsupportedError(f"tensor {name} holds numbers too large for {dtype}; save it as {tensor.dtype}, in a "
+        raise UnsupportedError(f"tensor {name} holds numbers too large for {tensor.dtype}; save it as {own}, in a "
                                "format that has it") from None
-    return new
+    return tensor
 
 
 def raw(tensor: Tensor) -> memoryview:
