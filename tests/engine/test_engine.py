@@ -167,7 +167,7 @@ TestHistories.settings = settings(deadline=None, max_examples=examples(60), stat
 def test_histories_for_long() -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(Histories, settings=settings(deadline=None, max_examples=20_000, stateful_step_count=50))
+    run_state_machine_as_test(Histories, settings=settings(deadline=None, max_examples=5_000, stateful_step_count=50))
 
 
 def test_samples_share_one_prefill() -> None:

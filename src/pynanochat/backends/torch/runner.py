@@ -71,10 +71,12 @@ class TorchRunner:
 
 
 def as_torch(source: tensor.Tensor) -> torch.Tensor:
-    """The same numbers as a torch tensor of its own memory."""
+    """The same numbers in torch's own memory, whose alignment is always the same: some kernels' sums depend on it."""
     if source.dtype == "bfloat16":
-        return torch.from_numpy(source.data.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(source.data.copy())
+        return as_torch(tensor.Tensor(source.data.view(np.int16), "int16")).view(torch.bfloat16)
+    own = torch.empty(source.shape, dtype=getattr(torch, source.dtype))
+    own.numpy()[...] = source.data
+    return own
 
 
 def _device(name: str) -> torch.device:
