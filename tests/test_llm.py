@@ -44,6 +44,24 @@ def test_a_seeded_request_is_the_same_in_any_company(llm: nc.LLM) -> None:
     assert llm.generate("The dog", **(settings | {"seed": 12})).tokens != alone.tokens
 
 
+def test_neighbours_that_come_and_are_cancelled_change_no_bit(llm: nc.LLM) -> None:
+    settings = {"max_tokens": 40, "temperature": 1.0, "seed": 4, "logprobs": 3}
+    alone = llm.generate("Once there was", **settings)
+    stream = llm.stream("Once there was", **settings)
+    neighbours: list = []
+    for step, _ in enumerate(stream):
+        if step % 3 == 0:
+            prompt = "A long prompt that takes a chunk of its own " * (1 + step % 4)
+            neighbours.append(llm.stream(prompt, 60, n=1 + step % 3))
+            next(neighbours[-1])
+        if step % 5 == 4:
+            neighbours.pop(0).close()
+    for neighbour in neighbours:
+        neighbour.close()
+    assert (stream.outputs[0].tokens, stream.outputs[0].logprobs) == (alone.tokens, alone.logprobs)
+    assert pools_are_free(llm)
+
+
 def test_without_a_seed_answers_differ(llm: nc.LLM) -> None:
     assert len({llm.generate("Once", max_tokens=12).text for _ in range(4)}) > 1
 
