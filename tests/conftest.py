@@ -2,5 +2,11 @@
 
 import os
 
+import hypothesis
+
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # test processes share the cores; spinning threads do not
     os.environ.setdefault(variable, "1")
+
+# A quick run draws the same cases each time, so that it means the same each time; `make soak` draws new ones.
+hypothesis.settings.register_profile("pynanochat", derandomize=not os.environ.get("NANOCHAT_SOAK"), deadline=None)
+hypothesis.settings.load_profile("pynanochat")
