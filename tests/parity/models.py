@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from fixture_files import PARITY
 
 import pynanochat as nc
+from pynanochat import model
 from pynanochat.batch import NO_TOKEN, PAGE_TOKENS, Batch, Span
+from pynanochat.ops import reference
 from pynanochat.runner import Runner
 
 BACKENDS = ("reference", "torch")
@@ -76,6 +79,27 @@ def run_split(llm: nc.LLM, tokens: list[int], splits: list[int]) -> np.ndarray:
     """Logits (T, V) of one sequence run in chunks of these sizes."""
     lanes = Lanes(llm, [tokens])
     return np.concatenate([lanes.step([count])[0] for count in splits])
+
+
+def block_outputs(llm: nc.LLM, tokens: list[int], patch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """The residual stream (T, C) after each block of a model on the reference backend, seen on its way."""
+    streams: list[np.ndarray] = []
+    last: list[np.ndarray] = []
+    mlp, add = model.mlp, reference.add
+
+    def spy(x: np.ndarray, y: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+        total = add(x, y, *args, **kwargs)
+        if last and y is last[-1]:
+            streams.append(total)
+        return total
+
+    with patch.context() as patched:
+        patched.setattr(model, "mlp", lambda *args: last.append(mlp(*args)) or last[-1])
+        patched.setattr(reference, "add", spy)
+        pages = list(range(-(-len(tokens) // PAGE_TOKENS)))
+        span = Span(tokens, NO_TOKEN, 0, [pages] * len(llm.config.layer_groups()), 1)
+        runner_of(llm).forward(Batch.of([span]))
+    return streams
 
 
 def story5m_checkpoint() -> Path | None:

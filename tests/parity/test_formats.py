@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 from fixture_files import PARITY, parity
-from models import BACKENDS, TOLERANCE
+from models import BACKENDS, TOLERANCE, block_outputs
 from test_generations import difference, token_losses
 
 import pynanochat as nc
+from pynanochat.ops import reference
 
 HF = sorted(path.name for path in (PARITY / "hf").iterdir() if (path / "config.json").exists())
 
@@ -37,6 +38,18 @@ def test_hugging_face(folder: str, backend: str) -> None:
         stopped = llm.generate(case["prompt"], len(case["tokens_no_eos_stop"]), temperature=0, stop_tokens=[eos])
         end = [] if stopped.end_token is None else [stopped.end_token]
         assert [*stopped.tokens, *end] == case["tokens_default_generate"]
+
+
+@pytest.mark.parametrize("folder", HF)
+def test_hidden_states_of_hugging_face(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream after each block; Hugging Face's last one is after the final norm."""
+    llm = nc.load(parity(f"hf/{folder}"), backend="reference")
+    with np.load(parity(f"hf/{folder}") / "expected.npz") as wanted:
+        for place, idx in enumerate(wanted["idx"].tolist()):
+            *found, last = block_outputs(llm, idx, monkeypatch)
+            found.append(reference.rms_norm(last, llm.config.norm_eps))
+            for state, expected in zip(found, wanted["hidden_states"][1:, place], strict=True):
+                assert difference(state, expected) <= 2e-5 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(("backend", "dtype", "limit"), [

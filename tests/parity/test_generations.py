@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fixture_files import parity
-from models import BACKENDS, FOLDERS, LOSS_TOLERANCE, TOLERANCE, Lanes, expected, greedy, load, run_split, runner_of
+from models import BACKENDS, FOLDERS, LOSS_TOLERANCE, TOLERANCE, Lanes, block_outputs, expected, greedy, load, run_split
 
 import pynanochat as nc
-from pynanochat import model
-from pynanochat.batch import NO_TOKEN, Batch, Span
-from pynanochat.ops import reference
 from pynanochat.rope import rope_tables
 
 pytestmark = pytest.mark.parametrize("folder", FOLDERS)
@@ -154,22 +151,8 @@ def _batches(found: Any) -> Iterator[SimpleNamespace]:
 def test_every_block(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The residual stream after each block."""
     llm, wanted = load(folder), expected(folder)
-    streams: list[np.ndarray] = []
-    mlp, add = model.mlp, reference.add
-    last: list[np.ndarray] = []
-    monkeypatch.setattr(model, "mlp", lambda *args: last.append(mlp(*args)) or last[-1])
-
-    def spy(x: np.ndarray, y: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
-        total = add(x, y, *args, **kwargs)
-        if last and y is last[-1]:
-            streams.append(total)
-        return total
-
-    monkeypatch.setattr(reference, "add", spy)
     for place, idx in enumerate(wanted["idx"].tolist()):
-        streams.clear()
-        runner_of(llm).forward(Batch.of([Span(idx, NO_TOKEN, 0, [[0, 1]] * len(llm.config.layer_groups()), 1)]))
-        found = np.stack(streams)
+        found = np.stack(block_outputs(llm, idx, monkeypatch))
         scale = np.abs(wanted["block_out"][:, place]).max()
         assert difference(found, wanted["block_out"][:, place]) <= 2e-5 * scale
 
