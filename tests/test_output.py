@@ -9,7 +9,7 @@ from pynanochat.tokenizer import Tokenizer
 
 
 def pushed(transcript: Transcript, tokens: list[int]) -> list[tuple[str, str]]:
-    pieces = [piece for token in tokens for piece in transcript.push(token, False, None)]
+    pieces = [transcript.push(token, False, None) for token in tokens]
     return [*pieces, transcript.flush()]
 
 

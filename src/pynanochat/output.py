@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,23 +85,23 @@ class Transcript:
         self._borders = _borders(tokenizer)
         self._text = self._detokenizer()
 
-    def push(self, token: int, forced: bool, logprobs: TokenLogprobs | None) -> Iterator[tuple[Kind, str]]:
-        """Take a token; what it makes certain, in order: mostly one (kind, text)."""
+    def push(self, token: int, forced: bool, logprobs: TokenLogprobs | None) -> tuple[Kind, str]:
+        """Take a token; the kind of block that it adds to, and the text that it makes certain there."""
         self.tokens.append(token)
         self.forced.append(forced)
         self.logprobs.append(logprobs)
         if self._text is None:
-            yield "text", ""
-            return
+            return "text", ""
         if token in self._borders:
-            yield self._show(self._text.flush())
+            ended = self.flush()
             self._kind = self._borders[token]
             self._blocks.append((self._kind, []))
             self._text = self._detokenizer()
-            return
-        yield self._show(self._text.push([token]))
-        if self._kind == "text" and self._text.stopped:
+            return ended
+        piece = self._show(self._text.push([token]))
+        if self._text.stopped:
             self.stop = self._text.stop_reason
+        return piece
 
     def flush(self) -> tuple[Kind, str]:
         """What was held back, at the end."""

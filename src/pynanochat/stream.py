@@ -157,30 +157,25 @@ class Stream(Iterator[Piece]):
     def _pieces_of(self, event: Event) -> Iterator[Piece]:
         key = place, sample = self._prompts[event.request_id], event.sample
         transcript = self._transcripts[key]
-        if key in self._done:
+        if key in self._done:  # the end of a sample that its stop string ended before
             return
         if event.token is not None:
             self._first.setdefault(key, time.perf_counter())
-            for kind, content in transcript.push(event.token, event.forced, event.logprobs):
-                yield Piece(content, kind, (event.token,), event.forced, event.logprobs, None, place, sample)
+            kind, content = transcript.push(event.token, event.forced, event.logprobs)
+            yield Piece(content, kind, (event.token,), event.forced, event.logprobs, None, place, sample)
             if transcript.stop is not None:
-                self._finish(key, replace(event, token=None, finish_reason="stop"))
+                self._done[key] = self._output(key, "stop", None)
                 self._shared.cancel(event.request_id, sample)
                 yield Piece("", finish_reason="stop", prompt=place, sample=sample)
         elif event.finish_reason is not None:
             kind, rest = transcript.flush()
-            if transcript.stop is None:
-                self._finish(key, event)
-                yield Piece(rest, kind, finish_reason=event.finish_reason, prompt=place, sample=sample)
+            self._done[key] = self._output(key, event.finish_reason, event.end_token)
+            yield Piece(rest, kind, finish_reason=event.finish_reason, prompt=place, sample=sample)
 
     def so_far(self, prompt: int = 0, sample: int = 0) -> Output:
         """What a sample has given until now; `finish_reason` is "cancelled" while it has not ended."""
         key = prompt, sample
         return self._done[key] if key in self._done else self._output(key, "cancelled", None)
-
-    def _finish(self, key: tuple[int, int], event: Event) -> None:
-        assert event.finish_reason is not None
-        self._done[key] = self._output(key, event.finish_reason, event.end_token)
 
     def _output(self, key: tuple[int, int], reason: FinishReason, end_token: int | None) -> Output:
         place, sample = key

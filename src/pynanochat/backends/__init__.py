@@ -50,11 +50,12 @@ def choose(name: str | None, dtype: str | None, cfg: GPTConfig) -> Choice:
     gpu = _torch_gpu() if name == "auto" and _maybe_gpu() and _has_torch() else None
     if gpu:
         return _choice("torch", gpu, dtype, f"{source}: torch finds {gpu}")
-    if parameters(cfg)["total"] <= SLOW_ABOVE_PARAMETERS:
+    size = parameters(cfg)["total"]
+    if size <= SLOW_ABOVE_PARAMETERS:
         return _choice("reference", "cpu", dtype, f"{source}: no GPU, and a network small enough for it")
     if _has_torch():
         return _choice("torch", "cpu", dtype, f"{source}: no GPU, and torch is faster for a network of this size")
-    slow = (f"{parameters(cfg)['total'] / 1e6:.0f} million parameters run slowly on the reference backend; "
+    slow = (f"{size / 1e6:.0f} million parameters run slowly on the reference backend; "
             "install torch: pip install 'pynanochat[torch]'")
     return _choice("reference", "cpu", dtype, f"{source}: no GPU backend is at hand", slow)
 

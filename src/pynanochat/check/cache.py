@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pynanochat.backends import choose, open_runner
 from pynanochat.batch import Batch
 from pynanochat.check.demo import CONFIG, PORT, SIZES, Demo, decoded_logits, difference
 from pynanochat.check.result import Check, Measure, at_most, equal
@@ -17,7 +16,7 @@ from pynanochat.engine.request import Request
 from pynanochat.generation import GENERATIONS
 from pynanochat.initialize import random_tensors
 from pynanochat.llm import LLM
-from pynanochat.runner import Logits, Runner, page_counts
+from pynanochat.runner import Logits, Runner
 from pynanochat.sampling import SamplingPolicy
 
 _DECODED = 44  # past the short window of 16 tokens, and over the border of two pages
@@ -44,7 +43,7 @@ def every_generation(demo: Demo) -> Measure:
 def chunks(demo: Demo) -> Measure:
     """A prompt that runs 7 tokens at a time gives the logits of one that runs whole."""
     tokens, rows = demo.tokens(60), list[NDArray[np.float32]]()
-    engine = Engine(_runner(demo), CONFIG, step_tokens=7)
+    engine = Engine(demo.runner(CONFIG, random_tensors(CONFIG, demo.seed)), CONFIG, step_tokens=7)
     engine.submit(Request(prompt=tuple(tokens), max_tokens=0,
                           on_prompt_logits=lambda first, logits: rows.append(logits.copy())))
     while not engine.idle:
@@ -64,7 +63,7 @@ def streamed(demo: Demo) -> Measure:
 
 def rows_per_step(demo: Demo) -> Measure:
     """Decoding runs the new token alone, however long the sequence is, and copies no page."""
-    counting = _Counting(_runner(demo))
+    counting = _Counting(demo.runner(CONFIG, random_tensors(CONFIG, demo.seed)))
     engine = Engine(counting, CONFIG, step_tokens=256)
     engine.submit(Request(prompt=tuple(demo.tokens(80)), max_tokens=40, policy=SamplingPolicy(seed=demo.seed)))
     while not engine.idle:
@@ -95,12 +94,6 @@ def _cached_difference(llm: LLM, prompt: list[int], count: int = _DECODED) -> fl
     tokens, decoded = decoded_logits(llm, prompt, count)
     whole = llm.logits([*prompt, *tokens])[len(prompt) - 1 : -1]
     return difference(decoded, whole)
-
-
-def _runner(demo: Demo) -> Runner:
-    choice = choose(demo.backend, "float32", CONFIG)
-    return open_runner(choice, CONFIG, random_tensors(CONFIG, demo.seed).__getitem__, context=128,
-                       pages=page_counts(CONFIG, 128, 256, 4, 1 << 20))
 
 
 CHECKS = (

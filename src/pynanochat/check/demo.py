@@ -17,7 +17,7 @@ from pynanochat.config import GPTConfig
 from pynanochat.generation import RUST_PORT, name_of
 from pynanochat.initialize import random_tensors
 from pynanochat.llm import LLM, STEP_TOKENS
-from pynanochat.runner import Facts, page_counts
+from pynanochat.runner import Facts, Runner, page_counts
 from pynanochat.sampling import SamplingPolicy
 from pynanochat.tensor import Tensor
 
@@ -39,12 +39,15 @@ class Demo:
     def llm(self, cfg: GPTConfig = CONFIG, tensors: Mapping[str, Tensor] | None = None) -> LLM:
         """A loaded network; random weights if none are given."""
         weights = random_tensors(cfg, self.seed) if tensors is None else tensors
-        choice = choose(self.backend, "float32", cfg)
-        pages = page_counts(cfg, cfg.sequence_len, STEP_TOKENS, 4, _CACHE_BYTES)
-        runner = open_runner(choice, cfg, weights.__getitem__, context=cfg.sequence_len, pages=pages)
         source = Checkpoint(
             path=Path("demo"), format="native", generation=name_of(cfg), config=cfg, tensors=weights)
-        return LLM(source, runner, None, context=cfg.sequence_len)
+        return LLM(source, self.runner(cfg, weights), None, context=cfg.sequence_len)
+
+    def runner(self, cfg: GPTConfig, tensors: Mapping[str, Tensor]) -> Runner:
+        """A network on the backend, without the engine."""
+        pages = page_counts(cfg, cfg.sequence_len, STEP_TOKENS, 4, _CACHE_BYTES)
+        return open_runner(choose(self.backend, "float32", cfg), cfg, tensors.__getitem__, context=cfg.sequence_len,
+                           pages=pages)
 
     @cached_property
     def model(self) -> LLM:

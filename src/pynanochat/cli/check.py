@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pynanochat import __version__
-from pynanochat.cli.options import Json
+from pynanochat.cli.options import Json, backend_described
 from pynanochat.cli.terminal import emit, paint
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def check(
     started = time.perf_counter()
     demo = Demo(backend, seed)
     facts = demo.facts
-    about = {"name": facts.name, "device": facts.device, "dtype": facts.dtype, "reason": facts.reason}
     if not json:
         print(paint(f"pynanochat {__version__}", "bold", sys.stdout)
               + f", {facts.name} on {facts.device} in {facts.dtype} ({facts.reason})")
@@ -60,7 +59,7 @@ def check(
     if json:
         document: dict[str, Any] = {
             "version": __version__, "python": platform.python_version(), "machine": platform.platform(),
-            "backend": about, "seed": seed, "checks": [result.to_dict() for result in results],
+            "backend": backend_described(facts), "seed": seed, "checks": [result.to_dict() for result in results],
             "passed": counts["PASS"], "failed": counts["FAIL"], "skipped": counts["SKIP"], "seconds": seconds}
         emit(document)
     else:

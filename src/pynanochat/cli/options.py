@@ -12,6 +12,7 @@ from pynanochat.cli.terminal import say
 
 if TYPE_CHECKING:
     from pynanochat.llm import LLM
+    from pynanochat.runner import Facts
     from pynanochat.sampling import SamplingPolicy
 
 ModelName: TypeAlias = Annotated[str | None, Parameter(
@@ -100,8 +101,10 @@ def load_model(name: str | None, files: CheckpointOptions, running: RunningOptio
 
 def described(llm: LLM) -> dict[str, Any]:
     """What a JSON document says of the model that ran."""
-    facts = llm.backend
-    return {
-        "model": llm.checkpoint.path.name, "generation": llm.checkpoint.generation,
-        "backend": {"name": facts.name, "device": facts.device, "dtype": facts.dtype, "reason": facts.reason},
-    }
+    return {"model": llm.checkpoint.path.name, "generation": llm.checkpoint.generation,
+            "backend": backend_described(llm.backend)}
+
+
+def backend_described(facts: Facts) -> dict[str, str]:
+    """What a JSON document says of the backend."""
+    return {"name": facts.name, "device": facts.device, "dtype": facts.dtype, "reason": facts.reason}

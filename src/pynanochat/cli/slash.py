@@ -45,14 +45,11 @@ class SlashCommands:
         if name not in HELP:
             raise RequestError(f"unknown command {name}; there is {' '.join(HELP)} (a message that begins with / is "
                                "written //)")
-        action: Callable[[str], None] = getattr(self, f"_{name[1:]}")
         if name == "/quit":
             return False
+        action: Callable[[str], None] = getattr(self, f"_{name[1:]}")
         action(rest.strip())
         return True
-
-    def _quit(self, rest: str) -> None:
-        """Nothing to do: `run` tells the loop."""
 
     def _help(self, rest: str) -> None:
         for name, (takes, text) in HELP.items():
