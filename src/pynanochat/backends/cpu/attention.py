@@ -1,0 +1,159 @@
+"""Attention over pages, up to four queries of one key-value head together, so that keys and values are read once.
+
+A page of keys lies channel by channel, 16 tokens in the lanes; a page of values token by token, channels in the lanes.
+Every sum runs in the order of positions: a query gives the same bits alone, with its neighbours, whole or in chunks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.extending import overload
+
+from pynanochat.backends.cpu import call as c
+from pynanochat.backends.cpu.elementary import exp
+from pynanochat.backends.cpu.lanes import (
+    bfloat16_rows,
+    broadcast_rows,
+    fma,
+    get_f32,
+    get_i32,
+    keep_lanes,
+    load_rows,
+    max_lanes,
+    maximum,
+    put_f32,
+    spread,
+    store_rows,
+    sum_lanes,
+    zeros,
+)
+from pynanochat.backends.cpu.processor import kernel
+from pynanochat.backends.cpu.rows import read, write
+from pynanochat.batch import PAGE_TOKENS
+
+QUERIES = 4  # of one kernel
+HIDDEN = np.float32(-3e38)  # the score of a key that a row does not see
+NONE = np.float32(0)
+ONE = np.float32(1)
+
+
+@kernel
+def softmax(scores, pages, begin, end):  # type: ignore[no-untyped-def]
+    """Scores from `begin` up to `end` become weights, those outside 0; returns the sum of the weights."""
+    top = spread(HIDDEN)
+    for page in range(pages):
+        first = page * PAGE_TOKENS
+        top = maximum(top, keep_lanes(load_rows(scores + 4 * first, 0, 1), begin - first, end - first, HIDDEN))
+    peak = spread(max_lanes(top))
+    totals = zeros(1)
+    for page in range(pages):
+        first = page * PAGE_TOKENS
+        weights = exp(load_rows(scores + 4 * first, 0, 1) - peak)
+        weights = keep_lanes(weights, begin - first, end - first, NONE)
+        store_rows(scores + 4 * first, 0, weights, 1)
+        totals = totals + weights
+    return sum_lanes(totals)
+
+
+def _attend(queries: int, bfloat16: bool) -> Any:
+    """The kernel of up to `queries` queries: `count` of them, from query `first` of a block of rows and a head on."""
+    width = 2 if bfloat16 else 4
+    load_kv = bfloat16_rows if bfloat16 else load_rows
+
+    @kernel
+    def attend(call, inputs, row, first, count, head, scratch):  # type: ignore[no-untyped-def]
+        size, shared = call.columns, call.heads // call.kv_heads  # channels of a head; heads that share keys
+        lines = (size + 15) // 16 * 64  # bytes of a head's channels in whole vectors
+        positions, sequence = inputs[c.POSITIONS], np.int64(get_i32(inputs[c.SEQUENCES] + 4 * row))
+        table = inputs[c.GROUPS + 3 * call.group + 1] + 4 * sequence * inputs[c.GROUPS + 3 * call.group + 2]
+        top_row, low_row = row + (first + count - 1) // shared, row + first // shared
+        end = np.int64(get_i32(positions + 4 * top_row)) + 1
+        begin = np.int64(get_i32(positions + 4 * low_row)) - call.layer_window
+        if call.layer_window < 0 or begin < 0:
+            begin = 0
+        first_page = begin // PAGE_TOKENS
+        pages = (end - 1) // PAGE_TOKENS + 1 - first_page
+        vectors, mixed = scratch, scratch + queries * lines
+        scores, score_stride = mixed + queries * lines, pages * 64
+        for q in range(queries):  # those too many repeat the last one
+            query = first + min(q, count - 1)
+            place = call.x + (row + query // shared) * call.x_stride + 4 * size * (head * shared + query % shared)
+            for i in range(0, size, 16):
+                store_rows(vectors + q * lines + 4 * i, 0, read(place + 4 * i, size - i), 1)
+                store_rows(mixed + q * lines + 4 * i, 0, zeros(1), 1)
+        scale = spread(ONE / np.sqrt(np.float32(size)))
+        for page in range(pages):
+            number = np.int64(get_i32(table + 4 * (first_page + page)))
+            keys = call.keys + width * (number * call.kv_heads + head) * size * PAGE_TOKENS
+            products = zeros(queries)
+            for d in range(size):
+                products = fma(load_kv(keys + width * PAGE_TOKENS * d, 0, 1),
+                               broadcast_rows(vectors + 4 * d, lines, queries), products)
+            store_rows(scores + 64 * page, score_stride, products * scale, queries)
+        for q in range(count):
+            position = np.int64(get_i32(positions + 4 * (row + (first + q) // shared)))
+            start = position - call.layer_window
+            if call.layer_window < 0 or start < 0:
+                start = 0
+            total = softmax(scores + q * score_stride, pages, start - first_page * PAGE_TOKENS,
+                            position + 1 - first_page * PAGE_TOKENS)
+            put_f32(vectors + q * lines, total)
+        for page in range(pages):
+            number = np.int64(get_i32(table + 4 * (first_page + page)))
+            values = call.values + width * (number * call.kv_heads + head) * PAGE_TOKENS * call.value_stride
+            low = max(begin - (first_page + page) * PAGE_TOKENS, 0)
+            high = min(end - (first_page + page) * PAGE_TOKENS, PAGE_TOKENS)
+            for i in range(0, size, 16):
+                sums = load_rows(mixed + 4 * i, lines, queries)
+                for t in range(low, high):
+                    sums = fma(load_kv(values + width * (t * call.value_stride + i), 0, 1),
+                               broadcast_rows(scores + 64 * page + 4 * t, score_stride, queries), sums)
+                store_rows(mixed + 4 * i, lines, sums, queries)
+        for q in range(count):
+            query = first + q
+            place = call.out + (row + query // shared) * call.out_stride + 4 * size * (head * shared + query % shared)
+            total = spread(get_f32(vectors + q * lines))
+            for i in range(0, size, 16):
+                write(place + 4 * i, load_rows(mixed + q * lines + 4 * i, 0, 1) / total, size - i)
+
+    return attend
+
+
+_KERNELS = {kind: (_attend(1, kind == "bfloat16"), _attend(QUERIES, kind == "bfloat16"))
+            for kind in ("float32", "bfloat16")}
+
+
+def rows_together(heads: int, kv_heads: int) -> int:
+    """How many rows of a sequence go into a block, so that their queries of one key head fill a kernel."""
+    return max(QUERIES // (heads // kv_heads), 1)
+
+
+def scratch_bytes(head_dim: int, context: int) -> int:
+    """Room that a thread needs."""
+    pages = -(-context // PAGE_TOKENS) + 1
+    return QUERIES * (2 * (head_dim + 15) // 16 * 64 + pages * 64) + 4096
+
+
+def attend_block(cache: Any, call: Any, inputs: Any, block: int, head: int, scratch: int) -> None:
+    """All queries of a block of rows and a key-value head, in the kernel of the pages' precision."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(attend_block)
+def _attend_block(cache, call, inputs, block, head, scratch):  # type: ignore[no-untyped-def]
+    one, four = _KERNELS[cache.text]
+
+    def run(cache, call, inputs, block, head, scratch):  # type: ignore[no-untyped-def]
+        row = np.int64(get_i32(inputs[c.BLOCKS] + 8 * block))
+        rows = np.int64(get_i32(inputs[c.BLOCKS] + 8 * block + 4))
+        queries = rows * (call.heads // call.kv_heads)
+        for first in range(0, queries, QUERIES):
+            count = min(queries - first, QUERIES)
+            if count == 1:
+                one(call, inputs, row, first, count, head, scratch)
+            else:
+                four(call, inputs, row, first, count, head, scratch)
+
+    return run

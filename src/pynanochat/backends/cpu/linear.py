@@ -1,0 +1,254 @@
+"""Matrix times rows: sixteen outputs at a time, for one row, four or sixteen, with the same bits.
+
+Whole-number formats (q8, q4) lie packed in blocks of 16 outputs (`packed.py`); float32 and bfloat16 as they are stored,
+row by row. The order of every sum is that of `quantize.formats.linear`, and for floats: lane l adds columns l, l+16 and
+so on, then the lanes are added as `sum_lanes` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.extending import overload
+
+from pynanochat.backends.cpu import amx
+from pynanochat.backends.cpu import call as c
+from pynanochat.backends.cpu.dots import (
+    add_dots,
+    codes8,
+    high_codes4,
+    high_levels4,
+    put_codes,
+    low_codes4,
+    low_levels4,
+    prefetch,
+    starts,
+)
+from pynanochat.backends.cpu.elementary import tanh
+from pynanochat.backends.cpu.lanes import (
+    bfloat16_first,
+    bfloat16_rows,
+    broadcast_rows,
+    first_rows,
+    fma,
+    iload_rows,
+    load_first,
+    load_rows,
+    maximum,
+    minimum,
+    spread,
+    store_first,
+    store_rows,
+    store_sums,
+    to_float,
+    zeros,
+)
+from pynanochat.backends.cpu.processor import kernel
+from pynanochat.quantize.formats import GROUP
+
+SCALE_BYTES = 32  # sixteen bfloat16 scales
+AHEAD = 8192  # bytes before they are needed that weights are asked for
+FEWEST_FOR_TILES = 6  # rows; fewer are faster four by four
+
+
+@kernel
+def finish(call, block, row, valid, totals):  # type: ignore[no-untyped-def]
+    """What is done with sixteen outputs of some rows before they are kept."""
+    count = call.outputs - 16 * block
+    out = call.out + row * call.out_stride + 64 * block
+    if call.mode == c.SQUARED:
+        totals = maximum(totals, zeros(1))
+        totals = totals * totals
+    elif call.mode == c.ADDED:
+        before = call.y + row * call.y_stride + 64 * block
+        if count >= 16:
+            totals = load_rows_like(before, call.y_stride, totals) + totals
+        else:
+            totals = first_rows(before, call.y_stride, totals, count) + totals
+    elif call.mode >= c.CAPPED:
+        totals = minimum(maximum(totals, spread(-call.b)), spread(call.b))
+    if call.mode == c.CAPPED:
+        totals = tanh(totals / spread(call.a)) * spread(call.a)
+    if count >= 16:
+        store_rows(out, call.out_stride, totals, valid)
+    else:
+        store_first(out, call.out_stride, totals, valid, count)
+
+
+def _whole(rows: int, bits: int) -> Any:
+    """The kernel of a few rows of q8 or q4."""
+    group_bytes = 128 * bits
+
+    @kernel
+    def totals_of(level, w, groups, x, x_stride, notes, notes_stride):  # type: ignore[no-untyped-def]
+        scales = w + groups * group_bytes
+        totals = zeros(rows)
+        for g in range(groups):
+            dots = starts(level, notes + 4 * (groups + g), notes_stride, rows)
+            for line in range(0, group_bytes, 64):
+                prefetch(w + AHEAD + line)
+            if bits == 8:
+                for j in range(16):
+                    dots = add_dots(level, dots, codes8(level, w + 64 * j), x + 4 * j, x_stride)
+            else:
+                for j in range(8):
+                    dots = add_dots(level, dots, low_codes4(level, w + 64 * j), x + 8 * j, x_stride)
+                    dots = add_dots(level, dots, high_codes4(level, w + 64 * j), x + 8 * j + 4, x_stride)
+            scale = bfloat16_rows(scales, 0, 1) * broadcast_rows(notes + 4 * g, notes_stride, rows)
+            totals = fma(to_float(dots), scale, totals)
+            w, x, scales = w + group_bytes, x + GROUP, scales + SCALE_BYTES
+        return totals
+
+    return totals_of
+
+
+@kernel
+def tile_totals(level, w, scales, groups, x, x_stride, notes, notes_stride, sums):  # type: ignore[no-untyped-def]
+    """Sixteen rows with the matrix registers; `sums` is room for sixteen by sixteen numbers."""
+    totals = zeros(16)
+    for g in range(groups):
+        amx.clear(level, 0)
+        amx.load_tile(level, 1, x, x_stride)
+        amx.load_tile(level, 2, w, 64)
+        amx.dot_tiles(level, 0, 1, 2)
+        amx.store_tile(level, 0, sums, 64)
+        scale = bfloat16_rows(scales, 0, 1) * broadcast_rows(notes + 4 * g, notes_stride, 16)
+        totals = fma(to_float(iload_rows(sums, 64, 16)), scale, totals)
+        w, x, scales = w + amx.TILE_BYTES, x + GROUP, scales + SCALE_BYTES
+    return totals
+
+
+@kernel
+def unpack4(level, w, groups, out):  # type: ignore[no-untyped-def]
+    """The levels of a block of q4, as those of q8 lie."""
+    for line in range(8 * groups):
+        put_codes(out + 128 * line, low_levels4(level, w + 64 * line))
+        put_codes(out + 128 * line + 64, high_levels4(level, w + 64 * line))
+
+
+def _whole_block(bits: int) -> Any:
+    one, four = _whole(1, bits), _whole(4, bits)
+    group_bytes = 128 * bits
+
+    @kernel
+    def block_of(level, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+        groups = call.columns
+        w = call.w + block * call.w_stride
+        row = 0
+        if has_tiles(level) and rows >= FEWEST_FOR_TILES:
+            codes = w
+            if bits == 4:
+                codes = scratch + amx.TILE_BYTES
+                unpack4(level, w, groups, codes)
+            while rows - row >= FEWEST_FOR_TILES:
+                totals = tile_totals(
+                    level, codes, w + groups * group_bytes, groups, call.x + row * call.x_stride, call.x_stride,
+                    call.gate + row * call.gate_stride, call.gate_stride, scratch)
+                finish(call, block, row, min(rows - row, 16), totals)
+                row += 16
+        while rows - row > 1:
+            totals = four(level, w, groups, call.x + row * call.x_stride, call.x_stride,
+                          call.gate + row * call.gate_stride, call.gate_stride)
+            finish(call, block, row, min(rows - row, 4), totals)
+            row += 4
+        if row < rows:
+            totals = one(level, w, groups, call.x + row * call.x_stride, call.x_stride,
+                         call.gate + row * call.gate_stride, call.gate_stride)
+            finish(call, block, row, 1, totals)
+
+    return block_of
+
+
+def _floats(rows: int, bfloat16: bool) -> Any:
+    """The kernel that leaves sixteen outputs of a few rows in `out`, 64 bytes to a row."""
+    width = 2 if bfloat16 else 4
+    load_w = bfloat16_rows if bfloat16 else load_rows
+    load_end = bfloat16_first if bfloat16 else load_first
+
+    @kernel
+    def floats_of(call, block, row, out):  # type: ignore[no-untyped-def]
+        columns, last = call.columns, call.outputs - 1
+        whole = columns - columns % 16
+        x = call.x + row * call.x_stride
+        for part in range(0, 16, 4):
+            first = 16 * block + part
+            w0 = call.w + min(first, last) * call.w_stride
+            w1 = call.w + min(first + 1, last) * call.w_stride
+            w2 = call.w + min(first + 2, last) * call.w_stride
+            w3 = call.w + min(first + 3, last) * call.w_stride
+            t0, t1, t2, t3 = zeros(rows), zeros(rows), zeros(rows), zeros(rows)
+            for k in range(0, whole, 16):
+                values = load_rows(x + 4 * k, call.x_stride, rows)
+                at = width * k
+                t0 = fma(load_w(w0 + at, 0, 1), values, t0)
+                t1 = fma(load_w(w1 + at, 0, 1), values, t1)
+                t2 = fma(load_w(w2 + at, 0, 1), values, t2)
+                t3 = fma(load_w(w3 + at, 0, 1), values, t3)
+            if whole < columns:
+                left, at = columns - whole, width * whole
+                values = first_rows(x + 4 * whole, call.x_stride, t0, left)
+                t0 = fma(load_end(w0 + at, left), values, t0)
+                t1 = fma(load_end(w1 + at, left), values, t1)
+                t2 = fma(load_end(w2 + at, left), values, t2)
+                t3 = fma(load_end(w3 + at, left), values, t3)
+            store_sums(out + 4 * part, 64, t0, t1, t2, t3)
+
+    return floats_of
+
+
+def _float_block(bfloat16: bool) -> Any:
+    one, four = _floats(1, bfloat16), _floats(4, bfloat16)
+
+    @kernel
+    def block_of(level, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+        row = 0
+        while rows - row > 1:
+            four(call, block, row, scratch)
+            finish(call, block, row, min(rows - row, 4), load_rows(scratch, 64, 4))
+            row += 4
+        if row < rows:
+            one(call, block, row, scratch)
+            finish(call, block, row, 1, load_rows(scratch, 64, 1))
+
+    return block_of
+
+
+_BLOCKS = {"q8": _whole_block(8), "q4": _whole_block(4), "float32": _float_block(False),
+           "bfloat16": _float_block(True)}
+
+
+def linear_block(level: Any, weights: Any, call: Any, block: int, rows: int, scratch: int) -> None:
+    """Sixteen outputs of all rows, in the kernel of the weights' format."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(linear_block)
+def _linear_block(level, weights, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+    chosen = _BLOCKS[weights.text]
+
+    def run(level, weights, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+        chosen(level, call, block, rows, scratch)
+
+    return run
+
+
+def has_tiles(level: Any) -> bool:
+    """Whether the level has matrix registers, known when a kernel is compiled."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(has_tiles)
+def _has_tiles(level):  # type: ignore[no-untyped-def]
+    there = level.text == "amx"
+    return lambda level: there
+
+
+def load_rows_like(address: int, stride: int, tile: Any) -> Any:
+    """As many rows as a tile has."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(load_rows_like)
+def _load_rows_like(address, stride, tile):  # type: ignore[no-untyped-def]
+    rows = tile.rows
+    return lambda address, stride, tile: load_rows(address, stride, rows)

@@ -1,0 +1,131 @@
+"""The compiled loop that replays a plan: every thread walks the waves and takes pieces of each while there are any.
+
+A piece belongs to whoever takes it first, so that a thread that comes late or is put aside holds up nobody but itself,
+and the result does not depend on who did it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynanochat.backends.cpu import amx
+from pynanochat.backends.cpu import call as c
+from pynanochat.backends.cpu.atomics import exchange, fetch, fetch_add, pause
+from pynanochat.backends.cpu.attention import attend_block
+from pynanochat.backends.cpu.linear import has_tiles, linear_block
+from pynanochat.backends.cpu.processor import kernel
+from pynanochat.backends.cpu.rows import run_row_call
+
+LINE = 64  # bytes; numbers that different threads change lie on different lines
+EPOCH, INSIDE, STOP, ASLEEP = 0, LINE, 2 * LINE, 3 * LINE  # offsets in the threads' shared memory; one ASLEEP each
+COUNTERS = 2 * LINE  # bytes of a wave's two counters: pieces taken, pieces done
+PIECES = 8  # of a wave for each thread, at most
+PATIENCE = 20_000  # pauses that a worker waits for the next step before it sleeps: about half a millisecond
+CONFIGURATION_BYTES = 64
+
+
+@kernel
+def pieces_of(calls, wave, counts, threads):  # type: ignore[no-untyped-def]
+    """(pieces, items in a piece, items) of a wave."""
+    rows = counts[wave.rows]
+    items = rows
+    if wave.kind == c.OUTPUTS:
+        items = 0
+        if rows > 0:
+            for i in range(wave.first, wave.end):
+                items += (calls[i].outputs + 15) // 16
+    elif wave.kind == c.HEADS:
+        items = counts[2] * calls[wave.first].kv_heads
+    size = max((items + PIECES * threads - 1) // (PIECES * threads), 1)
+    if wave.kind == c.ROWS:
+        size = max(size, min(4, (items + threads - 1) // threads))
+    return (items + size - 1) // size, size, items
+
+
+@kernel
+def run_piece(level, weights, cache, calls, wave, counts, inputs, first, end, scratch):  # type: ignore[no-untyped-def]
+    """The items of a wave from `first` up to `end`."""
+    if wave.kind == c.ROWS:
+        for i in range(wave.first, wave.end):
+            run_row_call(calls[i], inputs, first, end)
+    elif wave.kind == c.HEADS:
+        call = calls[wave.first]
+        for item in range(first, end):
+            attend_block(cache, call, inputs, item // call.kv_heads, item % call.kv_heads, scratch)
+    else:
+        rows = counts[wave.rows]
+        before = 0
+        for i in range(wave.first, wave.end):
+            blocks = (calls[i].outputs + 15) // 16
+            for block in range(max(first - before, 0), min(end - before, blocks)):
+                linear_block(level, weights, calls[i], block, rows, scratch)
+            before += blocks
+
+
+@kernel
+def walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads):  # type: ignore[no-untyped-def]
+    """Do a thread's share of every wave; a wave begins when the one before it is done."""
+    if has_tiles(level):
+        amx.configure(level, scratch)
+    for w in range(counts[3], counts[4]):
+        wave = waves[w]
+        pieces, size, items = pieces_of(calls, wave, counts, threads)
+        taken, done = counters + w * COUNTERS, counters + w * COUNTERS + LINE
+        while True:
+            piece = fetch_add(taken, 1)
+            if piece >= pieces:
+                break
+            run_piece(level, weights, cache, calls, wave, counts, inputs, piece * size,
+                      min((piece + 1) * size, items), scratch + CONFIGURATION_BYTES)
+            fetch_add(done, 1)
+        while fetch(done) < pieces:
+            pause()
+    if has_tiles(level):
+        amx.release(level)
+
+
+@kernel
+def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):  # type: ignore[no-untyped-def]
+    """Thread 0 runs the step that is open and closes it; the others join steps until none comes for a while."""
+    if thread == 0:
+        walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
+        fetch_add(shared + EPOCH, 1)  # even: closed
+        while fetch(shared + INSIDE) > 0:
+            pause()
+        return
+    last, waited = np.int64(0), 0
+    while fetch(shared + STOP) == 0:
+        epoch = fetch(shared + EPOCH)
+        if epoch % 2 == 1 and epoch != last:
+            fetch_add(shared + INSIDE, 1)
+            if fetch(shared + EPOCH) == epoch:
+                walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
+            fetch_add(shared + INSIDE, -1)
+            last, waited = epoch, 0
+            continue
+        pause()
+        waited += 1
+        if waited > PATIENCE:
+            exchange(shared + ASLEEP + LINE * thread, 1)
+            if fetch(shared + EPOCH) == epoch or exchange(shared + ASLEEP + LINE * thread, 0) == 0:
+                return
+            waited = 0
+
+
+@kernel
+def open_step(shared, counters, waves, threads):  # type: ignore[no-untyped-def]
+    """Let the workers in; a bit is set in the answer for each that sleeps and has to be woken."""
+    for w in range(waves):
+        exchange(counters + w * COUNTERS, 0)
+        exchange(counters + w * COUNTERS + LINE, 0)
+    fetch_add(shared + EPOCH, 1)  # odd: open
+    asleep = np.int64(0)
+    for thread in range(1, threads):
+        if exchange(shared + ASLEEP + LINE * thread, 0) == 1:
+            asleep |= np.int64(1) << thread
+    return asleep
+
+
+replay: Any = _replay

@@ -1,0 +1,142 @@
+"""CpuRunner: a network on the processor, as the engine sees it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynanochat.backends.cpu import call as c
+from pynanochat.backends.cpu import processor
+from pynanochat.backends.cpu.amx import TILE_BYTES
+from pynanochat.backends.cpu.attention import rows_together, scratch_bytes
+from pynanochat.backends.cpu.compiled import loop
+from pynanochat.backends.cpu.packed import address_of, as_floats, float_weight, pack_all
+from pynanochat.backends.cpu.pages import Pages
+from pynanochat.backends.cpu.program import Program
+from pynanochat.backends.cpu.team import Team
+from pynanochat.batch import Batch
+from pynanochat.config import GPTConfig
+from pynanochat.ops.plan import Plan
+from pynanochat.ops.record import plan_of
+from pynanochat.quantize.formats import groups
+from pynanochat.quantize.quantizer import matrices
+from pynanochat.rope import rope_tables
+from pynanochat.runner import Facts, HostLogits
+from pynanochat.weights import LM_HEAD, tensor_shapes
+
+
+_log = logging.getLogger("pynanochat")
+
+
+class CpuRunner:
+    """A plan of compiled kernels; weights in float32, bfloat16, q8 or q4, activations and sums in float32."""
+
+    def __init__(
+        self,
+        cfg: GPTConfig,
+        tensor: Callable[[str], Any],
+        *,
+        context: int,
+        pages: tuple[int, ...],
+        dtype: str = "float32",
+        cache_dtype: str = "float32",
+        threads: int | None = None,
+        reason: str = "",
+    ) -> None:
+        self._cfg, self._context = cfg, context
+        self.level = processor.choose_level()
+        count = threads or processor.threads()
+        names = [name for name in tensor_shapes(cfg) if name in matrices(cfg)]
+        kinds = {tensor(name).dtype for name in names}
+        self.weights = self._weights_kind(kinds, dtype)
+        shapes = {name: (cfg.vocab_size if name == LM_HEAD else shape[0], shape[1])
+                  for name, shape in tensor_shapes(cfg).items() if name in set(names)}
+        quantised = self.weights in ("q8", "q4")
+        if quantised:
+            self._matrices = pack_all(names, tensor, self.weights, shapes, count)
+        else:
+            self._matrices = {name: float_weight(tensor(name), self.weights, shapes[name][0]) for name in names}
+        self._tensor, self._arrays = tensor, {}  # type: ignore[var-annotated]
+        cos, sin = rope_tables(cfg, context)
+        self._arrays |= {"cos": cos, "sin": sin}
+        self._pages = Pages(cfg, pages, cache_dtype)
+        self.plan: Plan = plan_of(cfg, names if quantised else ())
+        self._loop = loop(self.level, self.weights, cache_dtype, _log.warning)
+        self._settings = tuple(processor.Setting(text) for text in (self.level, self.weights, cache_dtype))
+        self._threads = count
+        self._together = rows_together(cfg.n_head, cfg.n_kv_head)
+        self._team = self._gather(16)
+        weight_bytes = sum(weight.array.nbytes for weight in self._matrices.values()) + sum(
+            array.nbytes for array in self._arrays.values())
+        self.facts = Facts(
+            "cpu", f"cpu ({self.level}, {count} thread{'s' * (count > 1)})", self.weights, pages,
+            self._pages.nbytes, weight_bytes, reason)
+
+    def forward(self, batch: Batch) -> HostLogits:
+        """Run one step."""
+        team, logits = self.prepare(batch)
+        team.run(0, len(self.plan.waves))
+        return HostLogits(logits)
+
+    def prepare(self, batch: Batch) -> tuple[Team, NDArray[np.float32]]:
+        """The team with a step's inputs set, and where its logits will be."""
+        rows, sampled = len(batch.tokens), len(batch.sample_rows)
+        if max(rows, sampled) > self._team.program.capacity:
+            self._team.close()
+            self._team = self._gather(max(rows, sampled))
+        team = self._team
+        logits = np.empty((sampled, self._cfg.vocab_size), np.float32)
+        team.program.send_logits_to(logits)
+        blocks = self._blocks(batch)
+        arrays = [batch.tokens, batch.prev_tokens, batch.positions, batch.row_sequences, batch.sample_rows, blocks]
+        inputs = team.inputs
+        inputs[: c.GROUPS] = [address_of(array) for array in arrays]
+        tables = [np.ascontiguousarray(table) for table in batch.page_tables]
+        for group, (slots, table) in enumerate(zip(batch.slots, tables, strict=True)):
+            inputs[c.GROUPS + 3 * group :][:3] = address_of(slots), address_of(table), table.shape[1]
+        self._kept = (arrays, tables, batch.slots)  # alive while the step runs
+        team.counts[:3] = rows, sampled, len(blocks)
+        return team, logits
+
+    def copy_page(self, group: int, source: int, target: int) -> None:
+        """Copy a page in every layer of a group."""
+        self._pages.copy_page(group, source, target)
+
+    def _blocks(self, batch: Batch) -> NDArray[np.int32]:
+        """(blocks, 2) first row and count of rows that attend together: neighbours in a sequence."""
+        rows, starts = len(batch.tokens), batch.seq_start
+        if self._together == 1 or rows == len(starts) - 1:
+            return np.stack([np.arange(rows, dtype=np.int32), np.ones(rows, np.int32)], 1)
+        pairs = [(row, min(self._together, end - row))
+                 for start, end in zip(starts.tolist(), starts[1:].tolist(), strict=False)
+                 for row in range(start, end, self._together)]
+        return np.array(pairs, np.int32).reshape(-1, 2)
+
+    def _gather(self, capacity: int) -> Team:
+        """A team with room for steps of so many rows."""
+        program = Program(self.plan, capacity, self._matrices, self._array, self._pages)
+        widest = max(groups(weight.columns) for weight in self._matrices.values())
+        room = max(scratch_bytes(self._cfg.head_dim, self._context), TILE_BYTES * (widest + 1))
+        return Team(self._loop, self._settings, program, room, self._threads, len(self._cfg.layer_groups()))
+
+    def _array(self, name: str) -> NDArray[Any]:
+        """A tensor that is no matrix: tables as they are stored, numbers and gates in float32."""
+        if name not in self._arrays:
+            tensor = self._tensor(name)
+            table = len(tensor.shape) == 2 and "gate" not in name
+            kind = "bfloat16" if table and tensor.dtype == "bfloat16" else "float32"
+            self._arrays[name] = as_floats(tensor, kind)
+        return self._arrays[name]  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _weights_kind(kinds: set[str], dtype: str) -> str:
+        """How matrices are kept: as stored where that is exact, in bfloat16 where it was asked for."""
+        quantised = kinds & {"q8", "q4"}
+        if quantised:
+            assert len(kinds) == 1
+            return quantised.pop()
+        return "bfloat16" if dtype == "bfloat16" or kinds == {"bfloat16"} else "float32"
