@@ -297,7 +297,7 @@ def test_a_model_without_a_tokenizer_runs_on_ids(llm: nc.LLM, tmp_path) -> None:
     (lambda llm: nc.load(backend="tpu"), nc.BackendError, "expected one of auto, cpu"),
     (lambda llm: nc.load(context=10**6), nc.ContextError, "expected 1 to 5120"),
     (lambda llm: nc.load(dtype="int3"), nc.BackendError, "not in 'int3'"),
-    (lambda llm: nc.load(quantize="q8"), nc.BackendError, "leave quantize out"),
+    (lambda llm: nc.load(quantize="q5"), nc.UnsupportedError, "quantize is 'q5'; expected one of q8, q4"),
     (lambda llm: nc.load(softcap=-3), nc.ConfigError, "softcap"),
 ])
 def test_wrong_input(llm: nc.LLM, call, error, words) -> None:

@@ -16,6 +16,7 @@ from pynanochat.sizes import (
     matmul_parameters,
     parameters,
     training_flops_per_token,
+    weight_bytes,
 )
 from pynanochat.weights import tensor_shapes
 
@@ -102,7 +103,22 @@ def test_sizes_gathers_them():
     assert sizes.flops_per_token == flops_per_token(SMALL, 400)
     assert sizes.training_flops_per_token == training_flops_per_token(SMALL, 400)
     assert Sizes.of(SMALL).context == 1024
-    with pytest.raises(ConfigError, match="dtype is 'int3'; expected one of float64"):
+    with pytest.raises(ConfigError, match=r"dtype is 'int3'; expected one of float64.*, q8, q4"):
         Sizes.of(SMALL, "int3")
     with pytest.raises(ConfigError, match="context"):
         kv_bytes(SMALL, -1)
+
+
+@pytest.mark.parametrize(("kind", "codes"), [("q8", 1), ("q4", 0.5)])
+def test_quantised_weights_count_with_their_scales(kind, codes):
+    matrices = 61_440 + 163_840 + 20_480  # without the gates
+    size = matrices * codes + matrices // 64 * 2  # every row is whole groups of 64
+    total = parameters(SMALL)["total"]
+    for rest, width in (("float32", 4), ("bfloat16", 2)):
+        sizes = Sizes.of(SMALL, kind, 400, rest=rest)
+        assert sizes.weight_bytes == weight_bytes(SMALL, width, kind) == size + (total - matrices) * width
+        assert sizes.kv_bytes == kv_bytes(SMALL, 400)
+        assert sizes.bytes_per_token == size + (96 + 17 + 64 + 64 + 3 * 32) * width + kv_bytes(SMALL, 400)
+        assert sizes.bytes_per_token == bytes_per_token(SMALL, width, 400, 4, kind)
+        assert (sizes.dtype, sizes.parameters) == (kind, parameters(SMALL))
+    assert weight_bytes(SMALL) == 4 * total

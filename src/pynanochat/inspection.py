@@ -12,8 +12,13 @@ from pynanochat.checkpoint.layout import nbytes
 from pynanochat.checkpoint.lazy_tensors import kinds
 from pynanochat.config import GPTConfig
 from pynanochat.generation import GENERATIONS
+from pynanochat.ops.plan import Plan
+from pynanochat.ops.record import plan_of
+from pynanochat.quantize.formats import format_of
+from pynanochat.quantize.quantizer import matrices
 from pynanochat.sizes import Sizes
 from pynanochat.tokenizer import Tokenizer
+from pynanochat.weights import WTE
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class Inspection:
         """Bytes of all tensors as they are stored."""
         return sum(tensor.nbytes for tensor in self.tensors)
 
+    def plan(self) -> Plan:
+        """What a backend that replays plans runs for this network, with weights in the dtype of `sizes`."""
+        quantised = matrices(self.config) if format_of(self.sizes.dtype) else ()
+        return plan_of(self.config, quantised)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
         tokenizer = self.tokenizer and {
@@ -91,10 +101,10 @@ def inspect(
         loaded = Tokenizer.load(opened.tokenizer_path)
         words = TokenizerFacts(opened.tokenizer_path, loaded.vocab_size, tuple(loaded.special_tokens))
     generation = GENERATIONS.get(opened.generation)
-    tensors = tuple(TensorFacts(name, shape, kind, nbytes(shape, kind))
-                    for name, (kind, shape) in kinds(opened.tensors).items())
+    found = kinds(opened.tensors)
+    tensors = tuple(TensorFacts(name, shape, kind, nbytes(shape, kind)) for name, (kind, shape) in found.items())
     return Inspection(
         path=opened.path, format=opened.format, generation=opened.generation,
         since=generation.since if generation else None, config=opened.config,
-        sizes=Sizes.of(opened.config, dtype, opened.config.context(context)), tensors=tensors, tokenizer=words,
-        meta=dict(opened.meta), notes=opened.notes)
+        sizes=Sizes.of(opened.config, dtype, opened.config.context(context), rest=found[WTE][0]), tensors=tensors,
+        tokenizer=words, meta=dict(opened.meta), notes=opened.notes)

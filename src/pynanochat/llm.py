@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, overload
 
@@ -19,6 +18,7 @@ from pynanochat.engine.request import Request
 from pynanochat.errors import BackendError, ContextError, PolicyError, RequestError, TokenizerError
 from pynanochat.output import Output
 from pynanochat.prompt import Prompt, ids_of, prompts_of
+from pynanochat.quantize.formats import Format
 from pynanochat.runner import Facts, Runner, page_counts
 from pynanochat.sampling import SamplingPolicy
 from pynanochat.session import Chat
@@ -147,7 +147,7 @@ def load(
     *,
     backend: str | None = None,
     dtype: str | None = None,
-    quantize: str | None = None,
+    quantize: Format | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     source: str | None = None,
     step: int | None = None,
@@ -156,17 +156,18 @@ def load(
     context: int | None = None,
     context_policy: ContextPolicy = "drop",
     cache_bytes: int = CACHE_BYTES,
+    cache_dtype: Literal["float32", "bfloat16"] | None = None,
+    threads: int | None = None,
 ) -> LLM:
     """The model of that name: a path, a bundled name, a tag under NANOCHAT_BASE_DIR or a Hugging Face id.
 
     None is the bundled model. `source` picks base, mid, sft or rl of a tag, `step` one of its checkpoints. `softcap`
-    and `rope_table_dtype` settle what tensors do not show. `context` is in tokens, up to ten times sequence_len;
-    `context_policy` says what a long chat does at its end: "drop" the oldest turns, "stop", or "error".
+    and `rope_table_dtype` settle what tensors do not show. `quantize` turns the matrices into "q8" or "q4" on the way;
+    reference and torch then run the floats that these stand for. `context` is in tokens, up to ten times sequence_len;
+    `context_policy` says what a long chat does at its end: "drop" the oldest turns, "stop", or "error". On the cpu
+    backend `cache_dtype` is the precision of kept keys and values, and `threads` how many work (None: all cores).
     Raises `CheckpointError`, `TokenizerError`, `ConfigError` or `BackendError`.
     """
-    if quantize is not None:
-        raise BackendError(f"quantize={quantize!r}: this version runs weights in the precision of the backend only; "
-                           "leave quantize out")
     if context_policy not in ("drop", "stop", "error"):
         raise RequestError(f"context_policy is {context_policy!r}; expected 'drop', 'stop' or 'error'")
     opened = checkpoint.open(checkpoint.resolve(name, source=source, step=step), step=step, tokenizer=tokenizer,
@@ -182,13 +183,18 @@ def load(
     if opened.tokenizer_path is not None:
         words = Tokenizer.load(opened.tokenizer_path)
         checkpoint.check_tokenizer(words, cfg, str(opened.tokenizer_path))
-    choice = choose(backend, dtype, cfg)
-    if choice.warning:
-        warnings.warn(choice.warning, stacklevel=2)
-    width = {"float64": 8, "float32": 4, "bfloat16": 2}[choice.dtype]
+    tensors = opened.tensors if quantize is None else checkpoint.quantized(cfg, opened.tensors, quantize)
+    choice = choose(backend, dtype)
+    if cache_dtype not in (None, "float32", "bfloat16"):
+        raise RequestError(f"cache_dtype is {cache_dtype!r}; expected 'float32' or 'bfloat16'")
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise RequestError(f"threads is {threads!r}; expected a whole number from 1")
+    kept = cache_dtype or ("float32" if choice.backend == "cpu" else choice.dtype)
+    width = {"float64": 8, "float32": 4, "bfloat16": 2}[kept]
     pages = page_counts(cfg, room, STEP_TOKENS, width, cache_bytes)
     try:
-        runner = open_runner(choice, cfg, opened.tensors.__getitem__, context=room, pages=pages)
+        runner = open_runner(choice, cfg, tensors.__getitem__, context=room, pages=pages,
+                             cache_dtype=cache_dtype, threads=threads)
     except MemoryError:
         raise BackendError(f"the model and {room:,} tokens of context do not fit the memory; load it with less "
                            "context") from None
@@ -198,7 +204,8 @@ def load(
 def save(llm: LLM, folder: str | os.PathLike[str], format: str = "native") -> None:  # noqa: A002
     """Write the model into `folder`, atomically: "native", "nanochat", "huggingface" or "burn".
 
-    Raises `UnsupportedError` for a format that cannot hold this network exactly.
+    The weights are written as their files hold them, whatever they run in. Raises `UnsupportedError` for a format that
+    cannot hold this network exactly.
     """
     source = llm.checkpoint
     checkpoint.save(folder, config=source.config, tensors=source.tensors, tokenizer=llm.tokenizer, format=format,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from pynanochat.config import GPTConfig
 from pynanochat.errors import ConfigError
+from pynanochat.quantize.formats import FORMATS, Format, format_of, quantized_bytes
+from pynanochat.quantize.quantizer import matrices
 from pynanochat.weights import BIGRAM_EMBED, LM_HEAD, SMEAR_GATE, WTE, tensor_shapes
 
 _DTYPE_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
@@ -45,20 +47,28 @@ def kv_bytes(cfg: GPTConfig, context: int, bytes_per_value: float = 4) -> int:
     return round(_visible(cfg, context) * _kv_values(cfg) * bytes_per_value)
 
 
+def weight_bytes(cfg: GPTConfig, bytes_per_weight: float = 4, quantize: Format | None = None) -> int:
+    """Bytes of all tensors; with `quantize` the matrices count in that format, the others by `bytes_per_weight`."""
+    numbers, size = _quantized(cfg, quantize)
+    return round((parameters(cfg)["total"] - numbers) * bytes_per_weight) + size
+
+
 def bytes_per_token(
-    cfg: GPTConfig, bytes_per_weight: float = 4, context: int = 0, bytes_per_value: float | None = None
+    cfg: GPTConfig, bytes_per_weight: float = 4, context: int = 0, bytes_per_value: float | None = None,
+    quantize: Format | None = None,
 ) -> int:
     """Bytes read to decode one token alone, the least that memory bandwidth has to carry.
 
     All matrices and scalars, one row of each table, and the keys and values of `context` tokens (`bytes_per_value`
-    each, as the weights if None).
+    each, as the weights if None). With `quantize` the matrices count in that format, scales included.
     """
     groups = parameters(cfg)
     value_rows = sum(cfg.has_value_embed(layer) for layer in range(cfg.n_layer)) * cfg.n_kv_head * cfg.head_dim
     table_rows = cfg.n_embd * (1 + cfg.bigram) + value_rows
     weights = matmul_parameters(cfg) + groups["lambdas"] + table_rows
     per_value = bytes_per_weight if bytes_per_value is None else bytes_per_value
-    return round(weights * bytes_per_weight) + kv_bytes(cfg, context, per_value)
+    numbers, size = _quantized(cfg, quantize)
+    return round((weights - numbers) * bytes_per_weight) + size + kv_bytes(cfg, context, per_value)
 
 
 def flops_per_token(cfg: GPTConfig, context: int) -> int:
@@ -95,11 +105,16 @@ class Sizes:
     training_flops_per_token: int
 
     @classmethod
-    def of(cls, cfg: GPTConfig, dtype: str = "float32", context: int | None = None) -> Sizes:
-        """The sizes with weights and cache in `dtype`, at `context` tokens (None: sequence_len)."""
-        if dtype not in _DTYPE_BYTES:
-            raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(_DTYPE_BYTES)}")
-        width = _DTYPE_BYTES[dtype]
+    def of(cls, cfg: GPTConfig, dtype: str = "float32", context: int | None = None, *, rest: str = "float32") -> Sizes:
+        """The sizes with weights and cache in `dtype`, at `context` tokens (None: sequence_len).
+
+        In q8 and q4 the tensors that are not quantised are in `rest` and the cache is in float32.
+        """
+        format = format_of(dtype)  # noqa: A001
+        width = _DTYPE_BYTES.get(dtype if format is None else rest)
+        if width is None:
+            raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join((*_DTYPE_BYTES, *FORMATS))}")
+        value_width = width if format is None else _DTYPE_BYTES["float32"]
         tokens = cfg.sequence_len if context is None else context
         groups = parameters(cfg)
         return cls(
@@ -107,10 +122,10 @@ class Sizes:
             context=tokens,
             parameters=groups,
             matmul_parameters=matmul_parameters(cfg),
-            weight_bytes=groups["total"] * width,
-            kv_bytes_per_token=kv_bytes_per_token(cfg, width),
-            kv_bytes=kv_bytes(cfg, tokens, width),
-            bytes_per_token=bytes_per_token(cfg, width, tokens),
+            weight_bytes=weight_bytes(cfg, width, format),
+            kv_bytes_per_token=kv_bytes_per_token(cfg, value_width),
+            kv_bytes=kv_bytes(cfg, tokens, value_width),
+            bytes_per_token=bytes_per_token(cfg, width, tokens, value_width, format),
             flops_per_token=flops_per_token(cfg, tokens),
             training_flops_per_token=training_flops_per_token(cfg, tokens),
         )
@@ -126,6 +141,12 @@ def _group(name: str) -> str:
     if ".attn." in name:
         return "attention"
     return "mlp" if ".mlp." in name else "lambdas"
+
+
+def _quantized(cfg: GPTConfig, format: Format | None) -> tuple[int, int]:  # noqa: A002
+    """Numbers in the tensors that are quantised, and their bytes."""
+    shapes = [] if format is None else [tensor_shapes(cfg)[name] for name in matrices(cfg)]
+    return sum(map(math.prod, shapes)), sum(quantized_bytes(shape, format) for shape in shapes if format)
 
 
 def _kv_values(cfg: GPTConfig) -> int:

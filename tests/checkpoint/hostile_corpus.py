@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hostile_folders import folders
 from hostile_pickles import pickles
+from hostile_quantized import folders as quantized_folders
 from hostile_torch import torch_files
 
 from pynanochat import checkpoint
@@ -26,7 +27,9 @@ def build(root: Path) -> list[str]:
             (root / place / f"{name}{ending}").write_bytes(data)
             names.append(f"{place}/{name}{ending}")
     (root / "folders").mkdir()
-    return names + [f"folders/{folder.name}" for folder in folders(root / "folders")]
+    (root / "quantized").mkdir()
+    names += [f"folders/{folder.name}" for folder in folders(root / "folders")]
+    return names + [f"quantized/{folder.name}" for folder, said in quantized_folders(root / "quantized") if said]
 
 
 def read(path: Path):

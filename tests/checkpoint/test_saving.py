@@ -162,7 +162,7 @@ def test_wrong_input(tmp_path):
 def test_the_native_format(tmp_path):
     folder = save(tmp_path / "x", meta={"step": 3, "name": "é"})
     text = (folder / "config.json").read_text()
-    for old, new, message in (('"version": 1', '"version": 2', "version 2"),
+    for old, new, message in (('"version": 1', '"version": 3', "version 3"),
                               ('"softcap": 15.0', '"softcap": 16.0', "changed"),
                               ('"step": 3', '"step": 4', "changed"), ('"meta"', '"mata"', "exactly the keys")):
         assert old in text

@@ -9,7 +9,7 @@ from command_line import one_line
 import pynanochat as nc
 from pynanochat.cli import main
 
-COMMANDS = ("chat", "generate", "inspect", "convert", "check")
+COMMANDS = ("chat", "generate", "inspect", "convert", "check", "bench")
 
 
 def test_version(call):
@@ -64,7 +64,11 @@ BAD = [
     ("convert", "{tiny}", "{here}"), ("convert", "{tiny}", "{new}", "--format", "gguf"),
     ("convert", "{tiny}", "{new}", "--format", "burn"), ("convert", "{tiny}", "{new}", "--format", "huggingface"),
     ("inspect", "{tiny}", "--context", "-1"), ("inspect", "{text}"), ("check", "--backend", "tpu"),
-    ("check", "--seed", "-1"), ("check", "--json=maybe"),
+    ("check", "--seed", "-1"), ("check", "--json=maybe"), ("bench", "nothing-here"), ("bench", "--backend", "tpu"),
+    ("bench", "--depth", "0"), ("bench", "{tiny}", "--depth", "2"), ("bench", "{tiny}", "--threads", "0"),
+    ("bench", "{tiny}", "--batches", "0"), ("bench", "{tiny}", "--quantize", "q3"),
+    ("bench", "--depth", "1", "--dtype", "bfloat16", "--backend", "reference"),
+    ("bench", "--depth", "250", "--backend", "reference"),
 ]
 
 

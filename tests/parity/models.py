@@ -17,7 +17,7 @@ from pynanochat.batch import NO_TOKEN, PAGE_TOKENS, Batch, Span
 from pynanochat.ops import reference
 from pynanochat.runner import Runner
 
-BACKENDS = ("reference", "torch")
+BACKENDS = ("reference", "cpu", "torch")
 TOLERANCE = 2e-4  # on logits, float32: the fixtures' own README
 LOSS_TOLERANCE = 1e-5
 FOLDERS = sorted(path.name for path in (PARITY / "models").iterdir())

@@ -53,7 +53,8 @@ def test_hidden_states_of_hugging_face(folder: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("backend", "dtype", "limit"), [
-    ("reference", "float64", 1e-6), ("reference", "float32", TOLERANCE), ("torch", "float32", TOLERANCE)])
+    ("reference", "float64", 1e-6), ("reference", "float32", TOLERANCE), ("cpu", "float32", TOLERANCE),
+    ("torch", "float32", TOLERANCE)])
 def test_nanochat_rs(backend: str, dtype: str, limit: float) -> None:
     """The Rust port's own network, as its full forward computes it (float64 equations)."""
     if backend == "torch":

@@ -11,27 +11,24 @@ from pathlib import Path
 
 from pynanochat.config import GPTConfig
 from pynanochat.errors import BackendError
+from pynanochat.quantize.formats import AnyTensor
 from pynanochat.runner import Runner
-from pynanochat.sizes import parameters
-from pynanochat.tensor import Tensor
 
 NAMES = ("auto", "cpu", "ndarray", "cuda", "mps", "torch", "wgpu", "reference")
 VARIABLES = ("NANOCHAT_BACKEND", "BURN_BACKEND")  # the second is nanochat-rs'
-SLOW_ABOVE_PARAMETERS = 100_000_000  # the reference reads every weight once per row
 
 
 @dataclass(frozen=True)
 class Choice:
     """A backend, where it runs, in which precision, and why it was taken."""
 
-    backend: str  # reference or torch
+    backend: str  # cpu, torch or reference
     device: str
     dtype: str
     reason: str
-    warning: str = ""
 
 
-def choose(name: str | None, dtype: str | None, cfg: GPTConfig) -> Choice:
+def choose(name: str | None, dtype: str | None) -> Choice:
     """The backend of that name, or of the environment, or the fastest one that is there; `BackendError` if none is."""
     source = "as asked"
     if name is None:
@@ -50,20 +47,33 @@ def choose(name: str | None, dtype: str | None, cfg: GPTConfig) -> Choice:
     gpu = _torch_gpu() if name == "auto" and _maybe_gpu() and _has_torch() else None
     if gpu:
         return _choice("torch", gpu, dtype, f"{source}: torch finds {gpu}")
-    size = parameters(cfg)["total"]
-    if size <= SLOW_ABOVE_PARAMETERS:
-        return _choice("reference", "cpu", dtype, f"{source}: no GPU, and a network small enough for it")
-    if _has_torch():
-        return _choice("torch", "cpu", dtype, f"{source}: no GPU, and torch is faster for a network of this size")
-    slow = (f"{size / 1e6:.0f} million parameters run slowly on the reference backend; "
-            "install torch: pip install 'pynanochat[torch]'")
-    return _choice("reference", "cpu", dtype, f"{source}: no GPU backend is at hand", slow)
+    if name == "auto" and dtype == "float64":
+        return _choice("reference", "cpu", dtype, f"{source}: only the reference computes in float64")
+    return _choice("cpu", "cpu", dtype, source if name != "auto" else f"{source}: no GPU that torch could use")
 
 
 def open_runner(
-    choice: Choice, cfg: GPTConfig, tensor: Callable[[str], Tensor], *, context: int, pages: tuple[int, ...]
+    choice: Choice,
+    cfg: GPTConfig,
+    tensor: Callable[[str], AnyTensor],
+    *,
+    context: int,
+    pages: tuple[int, ...],
+    cache_dtype: str | None = None,
+    threads: int | None = None,
 ) -> Runner:
-    """The runner of a network whose tensors `tensor(name)` gives."""
+    """The runner of a network whose tensors `tensor(name)` gives.
+
+    `cache_dtype` (float32 or bfloat16) and `threads` are settings of the cpu backend; `BackendError` with another.
+    """
+    if choice.backend == "cpu":
+        from pynanochat.backends.cpu.runner import CpuRunner
+
+        return CpuRunner(cfg, tensor, context=context, pages=pages, dtype=choice.dtype,
+                         cache_dtype=cache_dtype or "float32", threads=threads, reason=choice.reason)
+    for name, value in (("cache_dtype", cache_dtype), ("threads", threads)):
+        if value is not None:
+            raise BackendError(f"{name} is a setting of the cpu backend; the {choice.backend} backend has none")
     if choice.backend == "torch":
         from pynanochat.backends.torch.runner import TorchRunner
 
@@ -74,13 +84,14 @@ def open_runner(
     return ReferenceRunner(cfg, tensor, context=context, pages=pages, dtype=choice.dtype, reason=choice.reason)
 
 
-def _choice(backend: str, device: str, dtype: str | None, reason: str, warning: str = "") -> Choice:
-    allowed = {"torch": ("float32", "bfloat16"), "reference": ("float32", "float64")}[backend]
+def _choice(backend: str, device: str, dtype: str | None, reason: str) -> Choice:
+    allowed = {"cpu": ("float32", "bfloat16"), "torch": ("float32", "bfloat16"),
+               "reference": ("float32", "float64")}[backend]
     if dtype is None:
         dtype = "bfloat16" if device.startswith("cuda") else "float32"  # upstream's own precision on CUDA
     if dtype not in allowed:
         raise BackendError(f"the {backend} backend runs in {' or '.join(allowed)}, not in {dtype!r}")
-    return Choice(backend, device, dtype, reason, warning)
+    return Choice(backend, device, dtype, reason)
 
 
 def _has_torch() -> bool:

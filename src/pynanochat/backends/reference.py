@@ -12,9 +12,9 @@ from pynanochat import model
 from pynanochat.batch import Batch
 from pynanochat.config import GPTConfig
 from pynanochat.ops import reference as ops
+from pynanochat.quantize.formats import AnyTensor
 from pynanochat.rope import rope_tables
 from pynanochat.runner import Facts, HostLogits
-from pynanochat.tensor import Tensor
 from pynanochat.weights import build
 
 DTYPES: dict[str, type[np.floating[Any]]] = {"float32": np.float32, "float64": np.float64}
@@ -26,7 +26,7 @@ class ReferenceRunner:
     def __init__(
         self,
         cfg: GPTConfig,
-        tensor: Callable[[str], Tensor],
+        tensor: Callable[[str], AnyTensor],
         *,
         context: int,
         pages: tuple[int, ...],

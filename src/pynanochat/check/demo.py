@@ -17,9 +17,9 @@ from pynanochat.config import GPTConfig
 from pynanochat.generation import RUST_PORT, name_of
 from pynanochat.initialize import random_tensors
 from pynanochat.llm import LLM, STEP_TOKENS
+from pynanochat.quantize.formats import AnyTensor
 from pynanochat.runner import Facts, Runner, page_counts
 from pynanochat.sampling import SamplingPolicy
-from pynanochat.tensor import Tensor
 
 SIZES: dict[str, Any] = {
     "sequence_len": 128, "vocab_size": 256, "n_layer": 4, "n_head": 4, "n_kv_head": 2, "n_embd": 128}
@@ -36,17 +36,17 @@ class Demo:
     backend: str | None = None
     seed: int = 0
 
-    def llm(self, cfg: GPTConfig = CONFIG, tensors: Mapping[str, Tensor] | None = None) -> LLM:
+    def llm(self, cfg: GPTConfig = CONFIG, tensors: Mapping[str, AnyTensor] | None = None) -> LLM:
         """A loaded network; random weights if none are given."""
         weights = random_tensors(cfg, self.seed) if tensors is None else tensors
         source = Checkpoint(
             path=Path("demo"), format="native", generation=name_of(cfg), config=cfg, tensors=weights)
         return LLM(source, self.runner(cfg, weights), None, context=cfg.sequence_len)
 
-    def runner(self, cfg: GPTConfig, tensors: Mapping[str, Tensor]) -> Runner:
+    def runner(self, cfg: GPTConfig, tensors: Mapping[str, AnyTensor]) -> Runner:
         """A network on the backend, without the engine."""
         pages = page_counts(cfg, cfg.sequence_len, STEP_TOKENS, 4, _CACHE_BYTES)
-        return open_runner(choose(self.backend, "float32", cfg), cfg, tensors.__getitem__, context=cfg.sequence_len,
+        return open_runner(choose(self.backend, "float32"), cfg, tensors.__getitem__, context=cfg.sequence_len,
                            pages=pages)
 
     @cached_property

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,16 +22,19 @@ from pynanochat.checkpoint.directory import find_largest_model, find_last_step, 
 from pynanochat.checkpoint.layout import check_range
 from pynanochat.checkpoint.lazy_tensors import Kind, LazyTensors, kinds, renamed
 from pynanochat.checkpoint.place import place_of
+from pynanochat.checkpoint.quantized_tensors import quantization, quantized
 from pynanochat.config import GPTConfig
 from pynanochat.errors import CheckpointError, ConfigError, NotFoundError, TokenizerError, UnsupportedError
+from pynanochat.quantize import formats
+from pynanochat.quantize.formats import AnyTensor
 from pynanochat.tensor import Tensor, round_bfloat16
 from pynanochat.tokenizer import Tokenizer
 from pynanochat.weights import tensor_shapes
 
 __all__ = ["FORMATS", "Checkpoint", "Format", "check_tokenizer", "find_largest_model", "find_last_step", "open",
-           "resolve", "save"]
+           "quantization", "quantized", "resolve", "save"]
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Path, GPTConfig, Mapping[str, Any], Any, dict[str, Any]], None]] = {
     "native": native.write, "nanochat": nanochat.write, "huggingface": huggingface.write, "burn": burn.write,
 }
 FORMATS = tuple(_WRITERS)
@@ -127,16 +130,18 @@ def save(
     path: str | os.PathLike[str],
     *,
     config: GPTConfig,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, AnyTensor],
     tokenizer: Any = None,
     format: str = "native",  # noqa: A002
     meta: Mapping[str, Any] | None = None,
     dtype: Literal["float32", "bfloat16"] | None = None,
+    quantize: formats.Format | None = None,
 ) -> Path:
     """The folder, written whole or not at all: an older checkpoint there stays until the new one is on the disk.
 
     What was written is opened again before it counts, so that nothing is saved which loading refuses.
-    `format` is native, nanochat, huggingface or burn; `dtype` converts every tensor.
+    `format` is native, nanochat, huggingface or burn. `quantize` stores the matrices in q8 or q4, which only native
+    can hold; `dtype` converts every other tensor, quantised ones to the floats that they stand for.
     Raises `UnsupportedError` where the format cannot hold the network, `CheckpointError` where writing fails or other
     files are in the way.
     """
@@ -152,7 +157,13 @@ def save(
     for name, tensor in tensors.items():
         tensor.check_finite(name, where)
     ordered = renamed(tensors, {name: name for name in tensor_shapes(config)})
-    made = ordered if dtype is None else _convert(ordered, dtype)
+    made: Mapping[str, AnyTensor] = ordered if quantize is None else quantized(config, ordered, quantize)
+    if dtype is not None:
+        made = _convert(made, dtype, leave=() if quantize is None else (quantize,))
+    found = quantization(made)
+    if found is not None and format != "native":
+        raise UnsupportedError(f"the {format} format has no place for {found} weights; convert the float original, or "
+                               "give dtype float32 to store the numbers that they stand for")
     with staging.replacing(target) as folder, np.errstate(over="ignore"):  # check_range raises instead
         write(folder, config, made, tokenizer, dict(meta or {}))
         with _refusals(folder, target):
@@ -184,18 +195,21 @@ def _refusals(folder: Path, target: Path) -> Iterator[None]:
                                ) from None
 
 
-def _convert(tensors: Mapping[str, Tensor], dtype: Literal["float32", "bfloat16"]) -> Mapping[str, Tensor]:
+def _convert(
+    tensors: Mapping[str, AnyTensor], dtype: Literal["float32", "bfloat16"], leave: Collection[str]
+) -> Mapping[str, AnyTensor]:
+    """The tensors in `dtype`, those of a dtype in `leave` as they are."""
     if dtype not in ("float32", "bfloat16"):
         raise UnsupportedError(f"dtype is {dtype!r}; expected 'float32' or 'bfloat16'")
 
-    def convert(name: str) -> Tensor:
+    def convert(name: str) -> AnyTensor:
         tensor = tensors[name]
-        if tensor.dtype == dtype:
+        if tensor.dtype == dtype or tensor.dtype in leave:
             return tensor
         values = tensor.numpy(np.float32)
         return check_range(Tensor(round_bfloat16(values) if dtype == "bfloat16" else values, dtype), name, tensor.dtype)
 
-    def entry(name: str, shape: tuple[int, ...]) -> tuple[Kind, Callable[[], Tensor]]:
-        return (dtype, shape), lambda: convert(name)
+    def entry(name: str, own: str, shape: tuple[int, ...]) -> tuple[Kind, Callable[[], AnyTensor]]:
+        return (own if own in leave else dtype, shape), lambda: convert(name)
 
-    return LazyTensors({name: entry(name, shape) for name, (_, shape) in kinds(tensors).items()})
+    return LazyTensors({name: entry(name, own, shape) for name, (own, shape) in kinds(tensors).items()})

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from pynanochat.checkpoint.lazy_tensors import LazyTensors, derived, kinds
+from pynanochat.checkpoint.quantized_tensors import quantization
 from pynanochat.config import GPTConfig
 from pynanochat.errors import ConfigError, TokenizerError, UnsupportedError
+from pynanochat.quantize.formats import AnyTensor
+from pynanochat.quantize.quantizer import matrices
 from pynanochat.tensor import FLOAT_DTYPES, Tensor
 from pynanochat.weights import LM_HEAD, WTE, Shape, check_tensors, value_embed
 
@@ -25,7 +28,7 @@ class Checkpoint:
     format: Format
     generation: str
     config: GPTConfig
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, AnyTensor]
     tokenizer_path: Path | None = None
     meta: dict[str, Any] = field(default_factory=dict)  # step, val_bpb and whatever else was there
     notes: tuple[str, ...] = ()  # what could not be seen in the files and was assumed
@@ -63,22 +66,31 @@ def check_tokenizer(tokenizer: HasVocabulary, cfg: GPTConfig, where: str) -> Non
                              "give the tokenizer that the model was trained with")
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+def shapes_of(tensors: Mapping[str, AnyTensor]) -> dict[str, Shape]:
     """The shape of every tensor."""
     return {name: shape for name, (_, shape) in kinds(tensors).items()}
 
 
-def check_floats(tensors: Mapping[str, Tensor], where: str) -> None:
+def check_floats(tensors: Mapping[str, AnyTensor], where: str) -> None:
     """Raise `UnsupportedError` naming a tensor that holds no floating-point numbers."""
     for name, (dtype, _) in kinds(tensors).items():
         if dtype not in FLOAT_DTYPES:
             raise UnsupportedError(f"{where}: tensor {name} is {dtype}; expected one of {', '.join(FLOAT_DTYPES)}")
 
 
-def check_network(cfg: GPTConfig, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Raise `UnsupportedError` where tensors are not those of `cfg` in floating-point numbers."""
+def check_network(cfg: GPTConfig, tensors: Mapping[str, AnyTensor], where: str) -> None:
+    """Raise `UnsupportedError` where tensors are not those of `cfg`: floats, or all matrices quantised alike."""
     check_tensors(cfg, shapes_of(tensors), where)
-    check_floats(tensors, where)
+    found = quantization(tensors)
+    if found is None:
+        return check_floats(tensors, where)
+    names = matrices(cfg)
+    for name, (dtype, _) in kinds(tensors).items():
+        wanted = (found,) if name in names else FLOAT_DTYPES
+        if dtype not in wanted:
+            raise UnsupportedError(f"{where}: tensor {name} is {dtype} in a model quantised to {found}; expected "
+                                   f"{' or '.join(wanted)}")
+    return None
 
 
 def differences(cfg: GPTConfig, other: GPTConfig) -> list[str]:

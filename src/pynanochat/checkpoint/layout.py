@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynanochat.errors import DamagedFileError, UnsupportedError
+from pynanochat.quantize.formats import format_of, quantized_bytes
 from pynanochat.tensor import Tensor
 
 STORAGE: dict[str, np.dtype[Any]] = {  # dtype of a Tensor: the NumPy dtype of its bytes
@@ -29,7 +30,10 @@ def is_shape(value: Any) -> bool:
 
 
 def nbytes(shape: tuple[int, ...], dtype: str) -> int:
-    """Bytes of a tensor."""
+    """Bytes of a tensor, of a quantised one with its scales."""
+    quantized = format_of(dtype)
+    if quantized is not None:
+        return quantized_bytes(shape, quantized)
     return math.prod(shape) * STORAGE[dtype].itemsize
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Generic, TypeVar
 
+from pynanochat.quantize.formats import AnyTensor
 from pynanochat.tensor import Tensor
 
 Kind = tuple[str, tuple[int, ...]]  # dtype and shape
+T = TypeVar("T", bound=AnyTensor)
 
 
-class LazyTensors(Mapping[str, Tensor]):
+class LazyTensors(Mapping[str, T], Generic[T]):
     """Names with the kind of a tensor and a function that makes it."""
 
-    def __init__(self, entries: Mapping[str, tuple[Kind, Callable[[], Tensor]]]) -> None:
+    def __init__(self, entries: Mapping[str, tuple[Kind, Callable[[], T]]]) -> None:
         self.kinds = {name: kind for name, (kind, _) in entries.items()}
         self._makers = {name: maker for name, (_, maker) in entries.items()}
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> T:
         return self._makers[name]()
 
     def __iter__(self) -> Iterator[str]:
@@ -27,17 +30,17 @@ class LazyTensors(Mapping[str, Tensor]):
         return len(self._makers)
 
 
-def kinds(tensors: Mapping[str, Tensor]) -> dict[str, Kind]:
+def kinds(tensors: Mapping[str, AnyTensor]) -> dict[str, Kind]:
     """Dtype and shape of every tensor, without making one."""
     if isinstance(tensors, LazyTensors):
         return dict(tensors.kinds)
     return {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
 
 
-def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> LazyTensors:
+def renamed(tensors: Mapping[str, T], names: Mapping[str, str]) -> LazyTensors[T]:
     """The same tensors in the order and under the names of the values of `names`."""
     found = kinds(tensors)
-    return LazyTensors({new: derived(tensors, old, found[old], lambda data: data) for old, new in names.items()})
+    return LazyTensors({new: (found[old], partial(tensors.__getitem__, old)) for old, new in names.items()})
 
 
 def derived(

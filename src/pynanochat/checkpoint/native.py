@@ -1,7 +1,8 @@
 """pynanochat's own format: config.json, model.safetensors, tokenizer.json; every constant and checksum written down.
 
 config.json: {"format": "pynanochat", "version": 1, "generation", "config": every GPTConfig field, "meta",
-"sha256": {file: hex}}; its own checksum is that of its text with these 64 digits zero.
+"sha256": {file: hex}}; its own checksum is that of its text with these 64 digits zero. Quantised weights make it
+version 2, with "quantization": "q8" or "q4".
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from typing import Any
 from pynanochat.checkpoint import json_file, safetensors_file
 from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, described
 from pynanochat.checkpoint.mapped_file import map_file, read_small
+from pynanochat.checkpoint.quantized_tensors import joined, quantization, split
 from pynanochat.checkpoint.staging import HashingFile
 from pynanochat.config import GPTConfig
 from pynanochat.errors import DamagedFileError, NotFoundError, UnsupportedError
 from pynanochat.generation import name_of
-from pynanochat.tensor import Tensor
+from pynanochat.quantize.formats import FORMATS, AnyTensor, format_of
 
 FORMAT = "pynanochat"
-VERSION = 1
+VERSION = 2  # the newest that is read; files without quantised weights are still written as version 1
 CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 _KEYS = {"format", "version", "generation", "config", "meta", "sha256"}
 
@@ -46,15 +48,16 @@ def read(
         raise UnsupportedError(f"{where}: version {version} of the format; this pynanochat reads up to {VERSION}, "
                                "install a newer one")
     kinds = {"config": dict, "meta": dict, "sha256": dict, "generation": str, "format": str}
-    if set(values) != _KEYS or not all(isinstance(values[key], kind) for key, kind in kinds.items()):
-        raise DamagedFileError(f"{where}: expected exactly the keys {', '.join(sorted(_KEYS))}; get an intact copy")
+    keys = _KEYS | ({"quantization"} if version > 1 else set())
+    if set(values) != keys or not all(isinstance(values[key], kind) for key, kind in kinds.items()):
+        raise DamagedFileError(f"{where}: expected exactly the keys {', '.join(sorted(keys))}; get an intact copy")
     _check_config(text, values["sha256"], where)
     told = {"softcap": softcap, "rope_table_dtype": rope_table_dtype}
     fields = values["config"] | {name: value for name, value in told.items() if value is not None}
     cfg = described(where, lambda: GPTConfig.from_dict(fields))
     if verify:
         _check_files(folder, values["sha256"])
-    tensors = safetensors_file.read(folder / MODEL)
+    tensors = _tensors(folder / MODEL, cfg, values.get("quantization"), version)
     check_network(cfg, tensors, str(folder / MODEL))
     own = folder / TOKENIZER
     return Checkpoint(
@@ -62,21 +65,37 @@ def read(
         tokenizer_path=tokenizer or (own if own.is_file() else None))
 
 
-def write(folder: Path, cfg: GPTConfig, tensors: Mapping[str, Tensor], tokenizer: Any, meta: dict[str, Any]) -> None:
+def write(
+    folder: Path, cfg: GPTConfig, tensors: Mapping[str, AnyTensor], tokenizer: Any, meta: dict[str, Any]
+) -> None:
     """Fill an empty folder with the files of the format."""
-    sums = {CONFIG: "0" * 64}
+    sums, quantized_to = {CONFIG: "0" * 64}, quantization(tensors)
+    stored, order = split(tensors)
     with HashingFile(folder / MODEL) as file:
-        safetensors_file.write(file, tensors, {"format": FORMAT})
+        safetensors_file.write(file, stored, {"format": FORMAT}, order)
     sums[MODEL] = file.hexdigest()
     if tokenizer is not None:
         tokenizer.save(folder)
         sums[TOKENIZER] = hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest()
-    values = {"format": FORMAT, "version": VERSION, "generation": name_of(cfg), "config": cfg.to_dict(), "meta": meta,
-              "sha256": sums}
+    values = {"format": FORMAT, "version": 1, "generation": name_of(cfg), "config": cfg.to_dict(), "meta": meta}
+    if quantized_to is not None:
+        values |= {"version": 2, "quantization": quantized_to}
+    values["sha256"] = sums
     text = json_file.dumps(values)
     own = hashlib.sha256(text).hexdigest().encode()
     at = text.rindex(b"0" * 64)
     (folder / CONFIG).write_bytes(text[:at] + own + text[at + 64 :])
+
+
+def _tensors(path: Path, cfg: GPTConfig, quantized_to: object, version: int) -> Mapping[str, AnyTensor]:
+    tensors = safetensors_file.read(path)
+    if version == 1:
+        return tensors
+    format = format_of(quantized_to)  # noqa: A001
+    if format is None:
+        raise DamagedFileError(f"{path.with_name(CONFIG)}: quantization is {str(quantized_to)[:40]!r}; expected one of "
+                               f"{', '.join(FORMATS)}")
+    return joined(cfg, tensors, format, str(path))
 
 
 def _check_config(text: bytes, sums: dict[str, Any], where: str) -> None:

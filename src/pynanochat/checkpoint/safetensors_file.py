@@ -7,7 +7,7 @@ Source: huggingface/safetensors README.md, "Format".
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,10 +62,12 @@ def read(path: Path) -> dict[str, Tensor]:
             for name, (dtype, shape, begin, _) in spans.items()}
 
 
-def write(file: Writable, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write `tensors`, fetched one at a time; the widest dtype first, so that every tensor is aligned."""
+def write(
+    file: Writable, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], order: Sequence[str] | None = None
+) -> None:
+    """Write `tensors`, fetched one at a time in `order`; if None the widest first, so that every one is aligned."""
     found = kinds(tensors)
-    names = sorted(found, key=lambda name: -STORAGE[found[name][0]].itemsize)  # stable: else in the model's order
+    names = widest_first(tensors) if order is None else order
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name in names:
@@ -77,6 +79,12 @@ def write(file: Writable, tensors: Mapping[str, Tensor], metadata: Mapping[str, 
     file.write(len(text).to_bytes(8, "little") + text)
     for name in names:
         file.write(raw(tensors[name]))
+
+
+def widest_first(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Their names by the width of a number, else in the model's order."""
+    found = kinds(tensors)
+    return sorted(found, key=lambda name: -STORAGE[found[name][0]].itemsize)
 
 
 def _entry(entry: object, name: str, where: str) -> tuple[str, tuple[int, ...], int, int]:

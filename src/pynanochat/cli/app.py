@@ -20,6 +20,7 @@ _COMMANDS = {  # name: module and function, help
     "inspect": ("inspect:inspect", "Show what a checkpoint holds."),
     "convert": ("convert:convert", "Write a model in another format."),
     "check": ("check:check", "Measure that everything works, feature by feature."),
+    "bench": ("bench:bench", "Measure how fast a model runs here."),
 }
 _BLANK = Box("    \n" * 8)
 

@@ -6,16 +6,18 @@ import platform
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from pynanochat import __version__
-from pynanochat.cli.options import Json, backend_described
+from pynanochat.cli.options import Json, ModelName, backend_described
 from pynanochat.cli.terminal import emit, paint
 
 if TYPE_CHECKING:
     from pynanochat.check import Result
+    from pynanochat.check.trace import Traced
 
 _STYLES = {"PASS": "green", "FAIL": "red", "SKIP": "yellow"}
 _MILESTONES = {
@@ -25,7 +27,12 @@ _MILESTONES = {
 
 
 def check(
+    model: ModelName = None,
     *,
+    trace: Annotated[bool, Parameter(
+        help="Instead, run a model's plan on the cpu backend call by call beside the reference.")] = False,
+    quantize: Annotated[Literal["q8", "q4"] | None, Parameter(
+        help="With --trace, the matrices in 8 or 4 bits.")] = None,
     backend: Annotated[str | None, Parameter(
         help="auto, cpu, cuda, mps, torch or reference; NANOCHAT_BACKEND is the default.")] = None,
     seed: Annotated[int, Parameter(help="Of the random weights and inputs.")] = 0,
@@ -38,11 +45,15 @@ def check(
     are the bundled model's.
     """
     from pynanochat.check import Demo, run
+    from pynanochat.errors import RequestError
 
     if seed < 0:
-        from pynanochat.errors import RequestError
-
         raise RequestError(f"--seed is {seed}; expected 0 or more")
+    if trace:
+        return _trace(model, quantize, seed, verbose, json)
+    if model is not None or quantize is not None:
+        raise RequestError("a model and --quantize belong to --trace; the checks themselves run on a network of their "
+                           "own")
     started = time.perf_counter()
     demo = Demo(backend, seed)
     facts = demo.facts
@@ -67,6 +78,33 @@ def check(
         print("\n" + paint(f"{counts['PASS']} PASS, {counts['FAIL']} FAIL, {counts['SKIP']} SKIP", style, sys.stdout)
               + f" in {seconds:.1f} s")
     return int(counts["FAIL"] > 0)
+
+
+def _trace(name: str | None, quantize: Literal["q8", "q4"] | None, seed: int, verbose: bool, json: bool) -> int:
+    import numpy as np
+
+    from pynanochat import checkpoint
+    from pynanochat.check.trace import PROMPTS, trace
+
+    opened = checkpoint.open(checkpoint.resolve(name))
+    cfg = opened.config
+    tensors = opened.tensors if quantize is None else checkpoint.quantized(cfg, opened.tensors, quantize)
+    tokens = np.random.default_rng(seed).integers(0, cfg.vocab_size, sum(PROMPTS) + 2).tolist()
+    calls: list[Traced] = []
+    for call in trace(cfg, tensors.__getitem__, tokens):
+        if not json and (verbose or (not call.right and all(before.right for before in calls))):
+            mark = paint("PASS", "green", sys.stdout) if call.right else paint("FAIL", "red", sys.stdout)
+            print(f"{mark}  {call.step} wave {call.wave:<4} {call.difference:<9.2g} {call.call}")
+        calls.append(call)
+    wrong = [call for call in calls if not call.right]
+    if json:
+        emit({"calls": len(calls), "wrong": len(wrong), "first_wrong": asdict(wrong[0]) if wrong else None,
+              "largest_difference": max(call.difference for call in calls)})
+    else:
+        style = "red" if wrong else "green"
+        print(paint(f"{len(calls) - len(wrong)} of {len(calls)} calls as the reference", style, sys.stdout)
+              + f", largest difference {max(call.difference for call in calls):.2g}")
+    return int(bool(wrong))
 
 
 def _show(result: Result, verbose: bool, heading: bool) -> None:

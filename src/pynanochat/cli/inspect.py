@@ -20,7 +20,9 @@ def inspect(
     model: ModelName = None,
     *,
     tensors: Annotated[bool, Parameter(help="List every tensor.")] = False,
-    dtype: Annotated[Literal["float32", "float64", "bfloat16"], Parameter(
+    plan: Annotated[bool, Parameter(
+        help="List the calls that the cpu backend runs; with --dtype q8 or q4, those of quantised weights.")] = False,
+    dtype: Annotated[Literal["float32", "float64", "bfloat16", "q8", "q4"], Parameter(
         help="Precision that sizes are told for.")] = "float32",
     context: Annotated[int | None, Parameter(help="Tokens that sizes are told for; sequence_len if left out.")] = None,
     json: Json = False,
@@ -28,10 +30,11 @@ def inspect(
 ) -> int:
     """Show what a checkpoint holds; weights are neither read nor checked."""
     from pynanochat.inspection import inspect as look
+    from pynanochat.ops.plan import describe
 
     found = look(model, dtype=dtype, context=context, **asdict(files))
     if json:
-        emit(found.to_dict())
+        emit(found.to_dict() | ({"plan": found.plan().to_dict()} if plan else {}))
         return 0
     for note in found.notes:
         say(f"note: {note}", "dim")
@@ -39,6 +42,9 @@ def inspect(
     if tensors:
         rows = [(t.name, "x".join(map(str, t.shape)), t.dtype, f"{t.nbytes:,}") for t in found.tensors]
         console().print(table(("tensor", "shape", "dtype", "bytes"), rows, right=(1, 3)))
+    if plan:
+        print(f"\n{paint('plan', 'bold', sys.stdout)}")
+        print("\n".join(describe(found.plan())))
     return 0
 
 

@@ -48,6 +48,12 @@ class RunningOptions:
         help="auto, cpu (ndarray), cuda, mps, torch or reference; NANOCHAT_BACKEND is the default.")] = None
     dtype: Annotated[Literal["float32", "float64", "bfloat16"] | None, Parameter(
         help="Precision of weights and activations.")] = None
+    quantize: Annotated[Literal["q8", "q4"] | None, Parameter(
+        help="Turn the matrices into 8 or 4 bits while loading.")] = None
+    cache_dtype: Annotated[Literal["float32", "bfloat16"] | None, Parameter(
+        help="Precision of kept keys and values on the cpu backend; float32 if left out.")] = None
+    threads: Annotated[int | None, Parameter(
+        help="Threads of the cpu backend; as many as there are cores if left out.")] = None
     context: Annotated[int | None, Parameter(help="Tokens of context, up to ten times sequence_len.")] = None
     context_policy: Annotated[Literal["drop", "stop", "error"], Parameter(
         help="A chat at its end: drop the oldest turns; stop where it is full; or error as soon as an answer might "

@@ -37,17 +37,18 @@ def numbers(buffer: Buffer) -> int:
     """Numbers of 4 bytes that a row takes, in whole cache lines.
 
     A rounded row is its groups in bytes and a line more, so that rows do not fall onto the same lines of the cache;
-    then a scale and a sum for each group.
+    then its notes.
     """
-    if buffer.kind == "rounded":
-        groups = -(-buffer.width // GROUP)
-        return (groups * GROUP + 64) // 4 + notes_numbers(groups)
+    if buffer.kind in ("rounded", "sparse"):
+        return (-(-buffer.width // GROUP) * GROUP + 64) // 4 + notes_numbers(buffer)
     return -(-buffer.width // ALIGN) * ALIGN
 
 
-def notes_numbers(groups: int) -> int:
-    """Numbers of 4 bytes beside a rounded row."""
-    return -(-2 * groups // ALIGN) * ALIGN
+def notes_numbers(buffer: Buffer) -> int:
+    """Numbers of 4 bytes beside a rounded row: scales, sums, and room for the list of a sparse one."""
+    groups = -(-buffer.width // GROUP)
+    count = 2 * groups + (1 + groups + groups * GROUP // 4 if buffer.kind == "sparse" else 0)
+    return -(-count // ALIGN) * ALIGN
 
 
 def _gap(taken: list[tuple[int, int]], size: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from pynanochat.ops.plan import Call, Value
+from pynanochat.ops.plan import Argument, Call, Value
 
 
 def fuse(calls: list[Call], result: int) -> tuple[list[Call], int]:
@@ -45,7 +45,7 @@ def _folds(call: Call) -> Value | None:
     return argument if call.op in ("relu2", "clip", "softcap", "add") and isinstance(argument, Value) else None
 
 
-def _extra(call: Call, linear: Call) -> dict[str, object] | None:
+def _extra(call: Call, linear: Call) -> dict[str, Argument] | None:
     """What the linear has to do besides, or None if it cannot."""
     done = set(linear.args) - {"x", "w"}
     if call.op == "relu2" and not done:

@@ -10,13 +10,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Rows = Literal["N", "M"]
-Kind = Literal["float32", "int32", "rounded"]
+Kind = Literal["float32", "int32", "rounded", "sparse"]
 Cut = Literal["rows", "outputs", "heads"]  # what a wave is cut along
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """Memory for one value: rows of `width` numbers; rounded ones are bytes with a scale for each group."""
+    """Memory for one value: rows of `width` numbers; rounded ones are bytes with a scale for each group.
+
+    Sparse ones are rounded and have many zeros: a list of what is not zero comes with them.
+    """
 
     rows: Rows
     width: int
@@ -144,10 +147,15 @@ def describe(plan: Plan) -> list[str]:
     for number, wave in enumerate(plan.waves):
         lines.append(f"wave {number}: {wave.rows} rows, cut along {wave.cut}")
         for call in plan.calls[wave.first : wave.end]:
-            args = ", ".join(f"{name}={_text(arg)}" for name, arg in call.args.items() if arg is not None)
-            target = "pages" if call.out is None else _text(call.out)
-            lines.append(f"  {target:<8} = {call.op}({args})")
+            lines.append(f"  {describe_call(call)}")
     return lines
+
+
+def describe_call(call: Call) -> str:
+    """A call as a line of text."""
+    args = ", ".join(f"{name}={_text(arg)}" for name, arg in call.args.items() if arg is not None)
+    target = "pages" if call.out is None else _text(call.out)
+    return f"{target:<8} = {call.op}({args})"
 
 
 def _text(argument: Argument) -> str:

@@ -35,6 +35,7 @@ class Recorder:
         self._heights = {name: shape[0] for name, shape in tensor_shapes(cfg).items()}
         self._quantised = quantised
         self._rounded: dict[int, Value] = {}
+        self._squares: set[int] = set()  # relu2 leaves most numbers of a trained network zero
 
     def _emit(self, op: str, of: Rows, width: int, kind: Kind = "float32", heads: int = 1, **args: Any) -> Value:
         self.buffers.append(Buffer(of, width, kind))
@@ -64,7 +65,8 @@ class Recorder:
         if w.tensor in self._quantised:
             if x.buffer not in self._rounded:
                 buffer = self.buffers[x.buffer]
-                self._rounded[x.buffer] = self._emit("round", buffer.rows, buffer.width, "rounded", x=x)
+                kind: Kind = "sparse" if x.buffer in self._squares else "rounded"
+                self._rounded[x.buffer] = self._emit("round", buffer.rows, buffer.width, kind, x=x)
             x = self._rounded[x.buffer]
         outputs = self._heights[w.tensor] if w.rows is None else w.rows
         return self._emit("linear", self.buffers[x.buffer].rows, outputs, x=x, w=w)
@@ -79,7 +81,9 @@ class Recorder:
 
     def relu2(self, x: Value) -> Value:
         """Each number for itself."""
-        return self._like("relu2", x)
+        squares = self._like("relu2", x)
+        self._squares.add(squares.buffer)
+        return squares
 
     def clip(self, x: Value, limit: float) -> Value:
         """Each number for itself."""

@@ -100,11 +100,11 @@ def attention(
             now = int(batch.positions[row])
             begin = 0 if window is None else max(0, now - window)
             seen = slice(begin - first, now + 1 - first)
-            out[row] = _attend(q[row], keys[seen], values[seen])
+            out[row] = attend(q[row], keys[seen], values[seen])
     return out
 
 
-def _attend(q: Floats, keys: Floats, values: Floats) -> Floats:
+def attend(q: Floats, keys: Floats, values: Floats) -> Floats:
     """(H, D), (T, G, D), (T, G, D) -> (H, D): one query of every head, H/G heads to a key head."""
     grouped = q.reshape(keys.shape[1], -1, q.shape[-1])  # (G, H/G, D)
     scores = grouped @ np.ascontiguousarray(keys.transpose(1, 2, 0)) / q.dtype.type(np.sqrt(q.shape[-1]))

@@ -34,7 +34,7 @@ def _instruction(name: str, kinds: str) -> Any:
     """An intrinsic after the level; `kinds` says of each argument: t register, a address, s stride."""
     llvm = {"t": I8, "a": ir.PointerType(I8), "s": I64}
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         if sig.args[0].text == "amx":
             values = [
                 I8(typ.literal_value) if kind == "t" else pointer(builder, value, I8) if kind == "a" else value

@@ -12,21 +12,17 @@ import numpy as np
 from numba.extending import overload
 
 from pynanochat.backends.cpu import call as c
+from pynanochat.backends.cpu.arithmetic import fma, keep_lanes, max_lanes, maximum, sum_lanes
 from pynanochat.backends.cpu.elementary import exp
 from pynanochat.backends.cpu.lanes import (
     bfloat16_rows,
     broadcast_rows,
-    fma,
     get_f32,
     get_i32,
-    keep_lanes,
     load_rows,
-    max_lanes,
-    maximum,
     put_f32,
     spread,
     store_rows,
-    sum_lanes,
     zeros,
 )
 from pynanochat.backends.cpu.processor import kernel
@@ -40,7 +36,7 @@ ONE = np.float32(1)
 
 
 @kernel
-def softmax(scores, pages, begin, end):  # type: ignore[no-untyped-def]
+def softmax(scores, pages, begin, end):
     """Scores from `begin` up to `end` become weights, those outside 0; returns the sum of the weights."""
     top = spread(HIDDEN)
     for page in range(pages):
@@ -63,7 +59,7 @@ def _attend(queries: int, bfloat16: bool) -> Any:
     load_kv = bfloat16_rows if bfloat16 else load_rows
 
     @kernel
-    def attend(call, inputs, row, first, count, head, scratch):  # type: ignore[no-untyped-def]
+    def attend(call, inputs, row, first, count, head, scratch):
         size, shared = call.columns, call.heads // call.kv_heads  # channels of a head; heads that share keys
         lines = (size + 15) // 16 * 64  # bytes of a head's channels in whole vectors
         positions, sequence = inputs[c.POSITIONS], np.int64(get_i32(inputs[c.SEQUENCES] + 4 * row))
@@ -142,10 +138,10 @@ def attend_block(cache: Any, call: Any, inputs: Any, block: int, head: int, scra
 
 
 @overload(attend_block)
-def _attend_block(cache, call, inputs, block, head, scratch):  # type: ignore[no-untyped-def]
+def _attend_block(cache, call, inputs, block, head, scratch):
     one, four = _KERNELS[cache.text]
 
-    def run(cache, call, inputs, block, head, scratch):  # type: ignore[no-untyped-def]
+    def run(cache, call, inputs, block, head, scratch):
         row = np.int64(get_i32(inputs[c.BLOCKS] + 8 * block))
         rows = np.int64(get_i32(inputs[c.BLOCKS] + 8 * block + 4))
         queries = rows * (call.heads // call.kv_heads)

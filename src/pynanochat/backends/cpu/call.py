@@ -17,6 +17,7 @@ CALL = np.dtype([
     ("w_bfloat16", np.int64),  # a table's numbers are bfloat16
     ("input", np.int64),  # an Input; -1: ids come from x
     ("heads", np.int64), ("columns", np.int64), ("outputs", np.int64),
+    ("line", np.int64),  # columns whose codes share 64 bytes, where activations come with a list of those in use
     ("mode", np.int64),  # what a linear does with its result
     ("layer_window", np.int64),  # tokens before the current one that a layer sees; -1: all
     ("group", np.int64),  # of layers with the same pages

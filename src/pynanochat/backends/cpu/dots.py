@@ -95,10 +95,10 @@ def step(builder: Any, level: str, total: Any, codes: Any, x: Any) -> Any:
 
 
 @intrinsic
-def add_dots(context, level, totals, codes, x, stride):  # type: ignore[no-untyped-def]
+def add_dots(context, level, totals, codes, x, stride):
     """Each row of `totals` plus the products of the codes with that row's four activations at address `x`."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         _, typ = sig.args[:2]
         (word,) = rows_of(builder, args[2], sig.args[2], 1)
         rows = zip(rows_of(builder, args[1], typ, typ.rows),
@@ -111,11 +111,11 @@ def add_dots(context, level, totals, codes, x, stride):  # type: ignore[no-untyp
 
 
 @intrinsic(prefer_literal=True)
-def starts(context, level, correction, stride, rows):  # type: ignore[no-untyped-def]
+def starts(context, level, correction, stride, rows):
     """What each row's dots start from: its correction where the level needs one, else zero."""
     typ = Tile("i", int(rows.literal_value))
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         if sig.args[0].text not in UNSIGNED:
             return tile_of(builder, "i", [ir.Constant(VECTOR["i"], [0] * LANES)] * typ.rows)
         return tile_of(builder, "i", [splat(builder, load(builder, at, I32), "i")
@@ -125,10 +125,10 @@ def starts(context, level, correction, stride, rows):  # type: ignore[no-untyped
 
 
 @intrinsic
-def codes8(context, level, address):  # type: ignore[no-untyped-def]
+def codes8(context, level, address):
     """64 codes of q8, as `add_dots` wants them."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         vector = load(builder, args[1], VECTOR["i"])
         if sig.args[0].text in UNSIGNED:  # plus 128 turns the highest bit of a byte over
             vector = builder.xor(vector, ir.Constant(VECTOR["i"], [-0x7F7F7F80] * LANES))
@@ -137,10 +137,13 @@ def codes8(context, level, address):  # type: ignore[no-untyped-def]
     return Tile("i", 1)(level, types.int64), build
 
 
+_SHUFFLES = ((64, "avx512bw", "llvm.x86.avx512.pshuf.b.512"), (32, "avx2", "llvm.x86.avx2.pshuf.b"),
+             (16, "ssse3", "llvm.x86.ssse3.pshuf.b.128"), (16, "neon", "llvm.aarch64.neon.tbl1.v16i8"))
+
+
 def look_up(builder: Any, indices: Any, table: list[int]) -> Any:
     """64 bytes of a table of sixteen, by 64 indices below 16."""
-    for width, feature, name in ((64, "avx512bw", "llvm.x86.avx512.pshuf.b.512"), (32, "avx2", "llvm.x86.avx2.pshuf.b"),
-                                 (16, "ssse3", "llvm.x86.ssse3.pshuf.b.128"), (16, "neon", "llvm.aarch64.neon.tbl1.v16i8")):
+    for width, feature, name in _SHUFFLES:
         if feature in features():
             narrow = ir.VectorType(I8, width)
             shuffle = function(builder, name, narrow, [narrow] * 2)
@@ -157,8 +160,8 @@ def look_up(builder: Any, indices: Any, table: list[int]) -> Any:
 
 def _codes4(half: int, signed: bool | None = None) -> Any:
     @intrinsic
-    def codes(context, level, address):  # type: ignore[no-untyped-def]
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def codes(context, level, address):
+        def build(context, builder, sig, args):
             vector = load(builder, args[1], VECTOR["i"])
             if half:
                 vector = builder.lshr(vector, ir.Constant(VECTOR["i"], [4] * LANES))
@@ -178,10 +181,10 @@ low_levels4, high_levels4 = _codes4(0, signed=True), _codes4(1, signed=True)  # 
 
 
 @intrinsic
-def prefetch(context, address):  # type: ignore[no-untyped-def]
+def prefetch(context, address):
     """Ask for the cache line at an address."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         ask = function(builder, "llvm.prefetch.p0", ir.VoidType(), [ir.PointerType(I8), I32, I32, I32])
         builder.call(ask, [pointer(builder, args[0], I8), I32(0), I32(3), I32(1)])
         return context.get_dummy_value()
@@ -190,10 +193,10 @@ def prefetch(context, address):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def put_codes(context, address, codes):  # type: ignore[no-untyped-def]
+def put_codes(context, address, codes):
     """Keep 64 codes at an address."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         builder.store(builder.extract_value(args[1], 0), pointer(builder, args[0], VECTOR["i"])).align = 1
         return context.get_dummy_value()
 

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from pynanochat.backends.cpu.lanes import (
+from pynanochat.backends.cpu.arithmetic import (
     absolute,
     as_float,
     choose_less,
     copy_sign,
     fma,
-    ispread,
     maximum,
     minimum,
     nearest,
-    spread,
     to_whole,
 )
+from pynanochat.backends.cpu.lanes import ispread, spread
 from pynanochat.backends.cpu.processor import kernel
 
 F = np.float32
@@ -36,7 +35,7 @@ BIAS, MANTISSA_BITS = np.int32(127), np.int32(23)
 
 
 @kernel
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """e^x, x kept within -87 and 88."""
     x = minimum(maximum(x, spread(LOWEST)), spread(HIGHEST))
     power = nearest(x * spread(LOG2E))
@@ -51,7 +50,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):
     """The hyperbolic tangent."""
     size = absolute(x)
     square = x * x

@@ -7,13 +7,10 @@ An address is an int64, a stride is in bytes. An operation of a tile of one row 
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
@@ -22,7 +19,7 @@ VECTOR = {"f": ir.VectorType(F32, LANES), "i": ir.VectorType(I32, LANES)}
 _SCALAR = {"f": F32, "i": I32}
 
 
-class Tile(types.Type):  # type: ignore[misc]
+class Tile(types.Type):
     """The Numba type of `rows` vectors of a kind."""
 
     def __init__(self, kind: str, rows: int) -> None:
@@ -31,7 +28,7 @@ class Tile(types.Type):  # type: ignore[misc]
 
 
 @register_model(Tile)
-class _TileModel(models.PrimitiveModel):  # type: ignore[misc]
+class _TileModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Tile) -> None:
         super().__init__(dmm, fe_type, ir.ArrayType(VECTOR[fe_type.kind], fe_type.rows))
 
@@ -88,10 +85,10 @@ def _literal(rows: Any) -> int:
 
 def _maker(kind: str, fill: Any) -> Any:
     @intrinsic(prefer_literal=True)
-    def make(context, rows):  # type: ignore[no-untyped-def]
+    def make(context, rows):
         typ = Tile(kind, _literal(rows))
 
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        def build(context, builder, sig, args):
             return tile_of(builder, kind, [ir.Constant(VECTOR[kind], [fill] * LANES)] * typ.rows)
 
         return typ(rows), build
@@ -107,10 +104,10 @@ def _loader(kind: str, read: Any) -> Any:
     """An intrinsic that fills each row by `read(builder, address of the row)`."""
 
     @intrinsic(prefer_literal=True)
-    def load_rows(context, address, stride, rows):  # type: ignore[no-untyped-def]
+    def load_rows(context, address, stride, rows):
         typ = Tile(kind, _literal(rows))
 
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        def build(context, builder, sig, args):
             addresses = row_addresses(builder, args[0], args[1], typ.rows)
             return tile_of(builder, kind, [read(builder, at) for at in addresses])
 
@@ -128,26 +125,26 @@ ibroadcast_rows = _loader("i", lambda builder, at: splat(builder, load(builder, 
 
 
 @intrinsic
-def spread(context, number):  # type: ignore[no-untyped-def]
+def spread(context, number):
     """One float32 in all lanes."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         return tile_of(builder, "f", [splat(builder, args[0], "f")])
 
     return Tile("f", 1)(types.float32), build
 
 
 @intrinsic
-def ispread(context, number):  # type: ignore[no-untyped-def]
+def ispread(context, number):
     """One int32 in all lanes."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         return tile_of(builder, "i", [splat(builder, args[0], "i")])
 
     return Tile("i", 1)(types.int32), build
 
 
-def _mask(builder: Any, first: Any, end: Any) -> Any:
+def mask(builder: Any, first: Any, end: Any) -> Any:
     """Lanes from `first` up to `end`, int64 numbers that may lie outside."""
     lane = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
 
@@ -165,11 +162,11 @@ def _first_loader(element: Any, widen: Any) -> Any:
     name = f"llvm.masked.load.v16{'f32' if element is F32 else 'i16'}.p0"
 
     @intrinsic
-    def load_first(context, address, count):  # type: ignore[no-untyped-def]
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def load_first(context, address, count):
+        def build(context, builder, sig, args):
             masked = function(builder, name, vector, [ir.PointerType(vector), I32, ir.VectorType(I1, LANES), vector])
             value = builder.call(masked, [pointer(builder, args[0], vector), I32(1),
-                                          _mask(builder, I64(0), args[1]), ir.Constant(vector, [0] * LANES)])
+                                          mask(builder, I64(0), args[1]), ir.Constant(vector, [0] * LANES)])
             return tile_of(builder, "f", [widen(builder, value)])
 
         return Tile("f", 1)(types.int64, types.int64), build
@@ -183,16 +180,16 @@ def _float_of_high_half(builder: Any, bits: Any) -> Any:
 
 
 @intrinsic
-def first_rows(context, address, stride, like, count):  # type: ignore[no-untyped-def]
+def first_rows(context, address, stride, like, count):
     """The first `count` numbers of as many rows as `like` has, zeros in the other lanes."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         vector, rows = VECTOR["f"], sig.args[2].rows
         masked = function(builder, "llvm.masked.load.v16f32.p0", vector,
                           [ir.PointerType(vector), I32, ir.VectorType(I1, LANES), vector])
-        mask = _mask(builder, I64(0), args[3])
+        inside = mask(builder, I64(0), args[3])
         return tile_of(builder, "f", [
-            builder.call(masked, [pointer(builder, at, vector), I32(1), mask, ir.Constant(vector, [0] * LANES)])
+            builder.call(masked, [pointer(builder, at, vector), I32(1), inside, ir.Constant(vector, [0] * LANES)])
             for at in row_addresses(builder, args[0], args[1], rows)])
 
     return like(types.int64, types.int64, like, types.int64), build
@@ -206,10 +203,10 @@ bfloat16_first = _first_loader(I16, _float_of_high_half)
 
 
 @intrinsic
-def store_rows(context, address, stride, tile, valid):  # type: ignore[no-untyped-def]
+def store_rows(context, address, stride, tile, valid):
     """The first `valid` rows (one at least) at their addresses."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         for at, vector in _row_places(builder, sig.args[2], args):
             builder.store(vector, pointer(builder, at, vector.type)).align = 1
         return context.get_dummy_value()
@@ -229,26 +226,26 @@ def _row_places(builder: Any, typ: Tile, args: Any) -> list[tuple[Any, Any]]:
 
 
 @intrinsic
-def store_first(context, address, stride, tile, valid, count):  # type: ignore[no-untyped-def]
+def store_first(context, address, stride, tile, valid, count):
     """As `store_rows`, the first `count` lanes only."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         vector = VECTOR["f"]
         masked = function(builder, "llvm.masked.store.v16f32.p0", ir.VoidType(),
                           [vector, ir.PointerType(vector), I32, ir.VectorType(I1, LANES)])
-        mask = _mask(builder, I64(0), args[4])
+        inside = mask(builder, I64(0), args[4])
         for at, row in _row_places(builder, sig.args[2], args):
-            builder.call(masked, [row, pointer(builder, at, vector), I32(1), mask])
+            builder.call(masked, [row, pointer(builder, at, vector), I32(1), inside])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, tile, types.int64, types.int64), build
 
 
 @intrinsic
-def store_bytes(context, address, tile):  # type: ignore[no-untyped-def]
+def store_bytes(context, address, tile):
     """Sixteen whole numbers as bytes."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         small = builder.trunc(builder.extract_value(args[1], 0), ir.VectorType(I8, LANES))
         builder.store(small, pointer(builder, args[0], small.type)).align = 1
         return context.get_dummy_value()
@@ -257,10 +254,10 @@ def store_bytes(context, address, tile):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def round_to_bfloat16(context, address, number):  # type: ignore[no-untyped-def]
+def round_to_bfloat16(context, address, number):
     """Keep a float32 at an address as the nearest bfloat16, ties to even."""
 
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def build(context, builder, sig, args):
         bits = builder.bitcast(args[1], I32)
         odd = builder.and_(builder.lshr(bits, I32(16)), I32(1))
         rounded = builder.lshr(builder.add(bits, builder.add(I32(0x7FFF), odd)), I32(16))
@@ -272,15 +269,15 @@ def round_to_bfloat16(context, address, number):  # type: ignore[no-untyped-def]
 
 def _scalar_io(typ: Any, kind: Any) -> Any:
     @intrinsic
-    def get(context, address):  # type: ignore[no-untyped-def]
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def get(context, address):
+        def build(context, builder, sig, args):
             return load(builder, args[0], kind)
 
         return typ(types.int64), build
 
     @intrinsic
-    def put(context, address, value):  # type: ignore[no-untyped-def]
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    def put(context, address, value):
+        def build(context, builder, sig, args):
             builder.store(args[1], pointer(builder, args[0], kind)).align = 1
             return context.get_dummy_value()
 
@@ -293,143 +290,3 @@ get_f32, put_f32 = _scalar_io(types.float32, F32)
 get_i32, put_i32 = _scalar_io(types.int32, I32)
 get_i64, put_i64 = _scalar_io(types.int64, I64)
 get_u16, put_u16 = _scalar_io(types.uint16, I16)
-
-
-# --- arithmetic
-
-
-def _each(name: str, compute: Any, arguments: int, result: str | None = None) -> Any:
-    """An intrinsic that does `compute(builder, vectors...)` row by row."""
-
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        rows = sig.return_type.rows
-        columns = [rows_of(builder, arg, typ, rows) for arg, typ in zip(args, sig.args, strict=True)]
-        return tile_of(builder, sig.return_type.kind, [compute(builder, *row) for row in zip(*columns, strict=True)])
-
-    def typed(*tiles: Any) -> Any:
-        if not all(isinstance(tile, Tile) for tile in tiles):
-            return None
-        return Tile(result or tiles[-1].kind, max(tile.rows for tile in tiles))(*tiles), build
-
-    makers = {
-        1: lambda context, a: typed(a),
-        2: lambda context, a, b: typed(a, b),
-        3: lambda context, a, b, c: typed(a, b, c),
-        4: lambda context, a, b, c, d: typed(a, b, c, d),
-    }
-    return intrinsic(_named(makers[arguments], name))
-
-
-def _named(made: Any, name: str) -> Any:
-    made.__name__ = name
-    return made
-
-
-def _llvm(name: str, arguments: int) -> Any:
-    vector = VECTOR["f"]
-    return _each(name, lambda builder, *values: builder.call(
-        function(builder, f"llvm.{name}.v16f32", vector, [vector] * arguments), values), arguments)
-
-
-fma = _llvm("fma", 3)  # a * b + c, rounded once
-sqrt = _llvm("sqrt", 1)
-absolute = _llvm("fabs", 1)
-nearest = _llvm("rint", 1)  # ties to even
-copy_sign = _llvm("copysign", 2)
-maximum = _each("maximum", lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y), 2)
-minimum = _each("minimum", lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y), 2)
-to_float = _each("to_float", lambda b, x: b.sitofp(x, VECTOR["f"]), 1, result="f")
-to_whole = _each("to_whole", lambda b, x: b.fptosi(x, VECTOR["i"]), 1, result="i")
-as_float = _each("as_float", lambda b, x: b.bitcast(x, VECTOR["f"]), 1, result="f")
-choose_less = _each("choose_less", lambda b, x, y, yes, no: b.select(b.fcmp_ordered("<", x, y), yes, no), 4)
-
-
-def _operator(symbol: Any, of_floats: str, of_ints: str | None) -> None:
-    @infer_global(symbol)
-    class _Typing(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args, kws):  # type: ignore[no-untyped-def]
-            if len(args) == 2 and all(isinstance(arg, Tile) for arg in args) and args[0].kind == args[1].kind:
-                return signature(Tile(args[0].kind, max(args[0].rows, args[1].rows)), *args)
-            return None
-
-    @lower_builtin(symbol, Tile, Tile)
-    def _lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        kind, rows = sig.return_type.kind, sig.return_type.rows
-        left, right = (rows_of(builder, arg, typ, rows) for arg, typ in zip(args, sig.args, strict=True))
-        name = of_floats if kind == "f" else of_ints
-        return tile_of(builder, kind, [getattr(builder, name)(a, b) for a, b in zip(left, right, strict=True)])
-
-
-_operator(operator.add, "fadd", "add")
-_operator(operator.sub, "fsub", "sub")
-_operator(operator.mul, "fmul", "mul")
-_operator(operator.truediv, "fdiv", None)
-_operator(operator.lshift, "", "shl")
-
-
-# --- across lanes
-
-
-def _halve(builder: Any, vector: Any, lanes: int, combine: Any) -> Any:
-    """Combine the two halves of a vector."""
-    undefined = ir.Constant(vector.type, ir.Undefined)
-    low, high = (builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(I32, lanes // 2), list(part)))
-                 for part in (range(lanes // 2), range(lanes // 2, lanes)))
-    return combine(low, high)
-
-
-def _across(name: str, combine: Any) -> Any:
-    def typed(context, tile):  # type: ignore[no-untyped-def]
-        def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
-            vector, lanes = builder.extract_value(args[0], 0), LANES
-            while lanes > 1:
-                vector = _halve(builder, vector, lanes, lambda a, b: combine(builder, a, b))
-                lanes //= 2
-            return builder.extract_element(vector, I32(0))
-
-        return (types.float32 if tile.kind == "f" else types.int32)(Tile(tile.kind, 1)), build
-
-    return intrinsic(_named(typed, name))
-
-
-sum_lanes = _across("sum_lanes", lambda b, x, y: b.fadd(x, y))  # ((l + l+8) + (l+4 + l+12)) and so on, always so
-isum_lanes = _across("isum_lanes", lambda b, x, y: b.add(x, y))
-max_lanes = _across("max_lanes", lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
-
-
-@intrinsic
-def keep_lanes(context, tile, first, end, other):  # type: ignore[no-untyped-def]
-    """Lanes from `first` up to `end`; `other` in the rest."""
-
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        rest = splat(builder, args[3], "f")
-        kept = builder.select(_mask(builder, args[1], args[2]), builder.extract_value(args[0], 0), rest)
-        return tile_of(builder, "f", [kept])
-
-    return Tile("f", 1)(Tile("f", 1), types.int64, types.int64, types.float32), build
-
-
-@intrinsic
-def store_sums(context, address, stride, a, b, c, d):  # type: ignore[no-untyped-def]
-    """For each row the sums of the lanes of four tiles, next to each other; added as `sum_lanes` adds."""
-
-    def build(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        typ = sig.args[2]
-        tiles = [rows_of(builder, arg, typ, typ.rows) for arg in args[2:]]
-        for row, at in enumerate(row_addresses(builder, args[0], args[1], typ.rows)):
-            quarters = []
-            for tile in tiles:
-                vector = _halve(builder, tile[row], 16, builder.fadd)
-                quarters.append(_halve(builder, vector, 8, builder.fadd))
-            four = quarters[0].type
-            lanes = []
-            for lane in range(4):
-                line = ir.Constant(four, ir.Undefined)
-                for place, quarter in enumerate(quarters):
-                    line = builder.insert_element(line, builder.extract_element(quarter, I32(lane)), I32(place))
-                lanes.append(line)
-            total = builder.fadd(builder.fadd(lanes[0], lanes[2]), builder.fadd(lanes[1], lanes[3]))
-            builder.store(total, pointer(builder, at, four)).align = 1
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, a, a, a, a), build

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.extending import overload
 
 from pynanochat.backends.cpu import amx
 from pynanochat.backends.cpu import call as c
+from pynanochat.backends.cpu.arithmetic import fma, maximum, minimum, store_sums, to_float
 from pynanochat.backends.cpu.dots import (
     add_dots,
     codes8,
     high_codes4,
     high_levels4,
-    put_codes,
     low_codes4,
     low_levels4,
     prefetch,
+    put_codes,
     starts,
 )
 from pynanochat.backends.cpu.elementary import tanh
@@ -30,17 +32,13 @@ from pynanochat.backends.cpu.lanes import (
     bfloat16_rows,
     broadcast_rows,
     first_rows,
-    fma,
+    get_i32,
     iload_rows,
     load_first,
     load_rows,
-    maximum,
-    minimum,
     spread,
     store_first,
     store_rows,
-    store_sums,
-    to_float,
     zeros,
 )
 from pynanochat.backends.cpu.processor import kernel
@@ -48,11 +46,13 @@ from pynanochat.quantize.formats import GROUP
 
 SCALE_BYTES = 32  # sixteen bfloat16 scales
 AHEAD = 8192  # bytes before they are needed that weights are asked for
+LINES_AHEAD = 24  # the same where lines are skipped
+SPARSE_BELOW = 1.5  # times more lines must there be than are in use for skipping to pay
 FEWEST_FOR_TILES = 6  # rows; fewer are faster four by four
 
 
 @kernel
-def finish(call, block, row, valid, totals):  # type: ignore[no-untyped-def]
+def finish(call, block, row, valid, totals):
     """What is done with sixteen outputs of some rows before they are kept."""
     count = call.outputs - 16 * block
     out = call.out + row * call.out_stride + 64 * block
@@ -80,7 +80,7 @@ def _whole(rows: int, bits: int) -> Any:
     group_bytes = 128 * bits
 
     @kernel
-    def totals_of(level, w, groups, x, x_stride, notes, notes_stride):  # type: ignore[no-untyped-def]
+    def totals_of(level, w, groups, x, x_stride, notes, notes_stride):
         scales = w + groups * group_bytes
         totals = zeros(rows)
         for g in range(groups):
@@ -102,8 +102,43 @@ def _whole(rows: int, bits: int) -> Any:
     return totals_of
 
 
+def _sparse(bits: int) -> Any:
+    """The kernel of one row whose zeros are skipped: only lines of codes that meet something else are read."""
+    group_bytes, line_bytes = 128 * bits, 32 // bits
+
+    @kernel
+    def totals_of(level, w, stride, groups, x, notes):
+        lines = notes + 8 * groups
+        count = np.int64(get_i32(lines))
+        indices, scales = lines + 4 * (1 + groups), w + groups * group_bytes
+        totals = zeros(1)
+        i = np.int64(0)
+        for g in range(groups):
+            end = np.int64(get_i32(lines + 4 * (1 + g)))
+            if end == i:  # fma(0, scale, total) is total
+                continue
+            dots = starts(level, notes + 4 * (groups + g), 0, 1)
+            while i < end:
+                line = np.int64(get_i32(indices + 4 * i))
+                ahead, base = i + LINES_AHEAD, w
+                if ahead >= count:
+                    ahead, base = ahead % count, w + stride
+                prefetch(base + 64 * np.int64(get_i32(indices + 4 * ahead)))
+                if bits == 8:
+                    dots = add_dots(level, dots, codes8(level, w + 64 * line), x + line_bytes * line, 0)
+                else:
+                    dots = add_dots(level, dots, low_codes4(level, w + 64 * line), x + line_bytes * line, 0)
+                    dots = add_dots(level, dots, high_codes4(level, w + 64 * line), x + line_bytes * line + 4, 0)
+                i += 1
+            scale = bfloat16_rows(scales + SCALE_BYTES * g, 0, 1) * broadcast_rows(notes + 4 * g, 0, 1)
+            totals = fma(to_float(dots), scale, totals)
+        return totals
+
+    return totals_of
+
+
 @kernel
-def tile_totals(level, w, scales, groups, x, x_stride, notes, notes_stride, sums):  # type: ignore[no-untyped-def]
+def tile_totals(level, w, scales, groups, x, x_stride, notes, notes_stride, sums):
     """Sixteen rows with the matrix registers; `sums` is room for sixteen by sixteen numbers."""
     totals = zeros(16)
     for g in range(groups):
@@ -119,7 +154,7 @@ def tile_totals(level, w, scales, groups, x, x_stride, notes, notes_stride, sums
 
 
 @kernel
-def unpack4(level, w, groups, out):  # type: ignore[no-untyped-def]
+def unpack4(level, w, groups, out):
     """The levels of a block of q4, as those of q8 lie."""
     for line in range(8 * groups):
         put_codes(out + 128 * line, low_levels4(level, w + 64 * line))
@@ -127,14 +162,19 @@ def unpack4(level, w, groups, out):  # type: ignore[no-untyped-def]
 
 
 def _whole_block(bits: int) -> Any:
-    one, four = _whole(1, bits), _whole(4, bits)
+    one, four, sparse = _whole(1, bits), _whole(4, bits), _sparse(bits)
     group_bytes = 128 * bits
 
     @kernel
-    def block_of(level, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+    def block_of(level, call, block, rows, scratch):
         groups = call.columns
         w = call.w + block * call.w_stride
         row = 0
+        if rows == 1 and call.line > 0:
+            count = np.int64(get_i32(call.gate + 8 * groups))
+            if SPARSE_BELOW * count < groups * (GROUP // call.line):
+                finish(call, block, 0, 1, sparse(level, w, call.w_stride, groups, call.x, call.gate))
+                return
         if has_tiles(level) and rows >= FEWEST_FOR_TILES:
             codes = w
             if bits == 4:
@@ -166,7 +206,7 @@ def _floats(rows: int, bfloat16: bool) -> Any:
     load_end = bfloat16_first if bfloat16 else load_first
 
     @kernel
-    def floats_of(call, block, row, out):  # type: ignore[no-untyped-def]
+    def floats_of(call, block, row, out):
         columns, last = call.columns, call.outputs - 1
         whole = columns - columns % 16
         x = call.x + row * call.x_stride
@@ -200,7 +240,7 @@ def _float_block(bfloat16: bool) -> Any:
     one, four = _floats(1, bfloat16), _floats(4, bfloat16)
 
     @kernel
-    def block_of(level, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+    def block_of(level, call, block, rows, scratch):
         row = 0
         while rows - row > 1:
             four(call, block, row, scratch)
@@ -223,10 +263,10 @@ def linear_block(level: Any, weights: Any, call: Any, block: int, rows: int, scr
 
 
 @overload(linear_block)
-def _linear_block(level, weights, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+def _linear_block(level, weights, call, block, rows, scratch):
     chosen = _BLOCKS[weights.text]
 
-    def run(level, weights, call, block, rows, scratch):  # type: ignore[no-untyped-def]
+    def run(level, weights, call, block, rows, scratch):
         chosen(level, call, block, rows, scratch)
 
     return run
@@ -238,7 +278,7 @@ def has_tiles(level: Any) -> bool:
 
 
 @overload(has_tiles)
-def _has_tiles(level):  # type: ignore[no-untyped-def]
+def _has_tiles(level):
     there = level.text == "amx"
     return lambda level: there
 
@@ -249,6 +289,6 @@ def load_rows_like(address: int, stride: int, tile: Any) -> Any:
 
 
 @overload(load_rows_like)
-def _load_rows_like(address, stride, tile):  # type: ignore[no-untyped-def]
+def _load_rows_like(address, stride, tile):
     rows = tile.rows
     return lambda address, stride, tile: load_rows(address, stride, rows)

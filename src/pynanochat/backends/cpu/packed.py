@@ -1,8 +1,8 @@
 """Weights as the kernels read them: q8 and q4 packed in blocks of 16 outputs, floats where their file is mapped.
 
-A block is its groups of 64 columns one after the other, then the sixteen bfloat16 scales of each group. In a group of q8
-four columns of output 0, the same four of output 1 and so on make 64 bytes; in one of q4 such 64 bytes hold the next
-four columns in their high halves.
+A block is its groups of 64 columns one after the other, then the sixteen bfloat16 scales of each group. In a group of
+q8 four columns of output 0, the same four of output 1 and so on make 64 bytes; in one of q4 such 64 bytes hold the
+next four columns in their high halves.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def pack(tensor: QuantizedTensor, room: NDArray[np.uint8], outputs: int) -> None
             indices = np.zeros((here * OUTPUTS, wide), np.uint8)
             indices[:count, 0 : 2 * tensor.codes.shape[1] : 2] = tensor.codes[rows] & 15
             indices[:count, 1 : 2 * tensor.codes.shape[1] : 2] = tensor.codes[rows] >> 4
-            fours = indices.view(np.uint32).reshape(here, OUTPUTS, wide // 8, 2)
-            pairs = fours[..., 0] | (fours[..., 1] << np.uint32(4))
+            eights = indices.view(np.uint32).reshape(here, OUTPUTS, wide // 8, 2)
+            pairs = eights[..., 0] | (eights[..., 1] << np.uint32(4))
             target[:, :codes_bytes] = np.ascontiguousarray(pairs.transpose(0, 2, 1)).view(np.uint8).reshape(here, -1)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pynanochat.batch import PAGE_TOKENS
 from pynanochat.config import GPTConfig
+from pynanochat.tensor import round_bfloat16, widen_bfloat16
 
 DTYPES: dict[str, Any] = {"float32": np.float32, "bfloat16": np.uint16}
 
@@ -34,6 +35,20 @@ class Pages:
         for layer in self._layers[group]:
             for memory in (self.keys[layer], self.values[layer]):
                 memory[target] = memory[source]
+
+    def read(self, layer: int, table: NDArray[np.int32], first: int, end: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Keys and values (T, G, D) in float32 of positions `first` up to `end` of a sequence with these pages."""
+        page, offset = np.divmod(np.arange(first, end), PAGE_TOKENS)
+        keys = self.keys[layer][table[page], :, :, offset]
+        values = self.values[layer][table[page], :, offset, : keys.shape[-1]]
+        return self._widened(keys), self._widened(values)
+
+    def rounded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What pages keep of these numbers."""
+        return widen_bfloat16(round_bfloat16(values)) if self.kind == "bfloat16" else values
+
+    def _widened(self, kept: NDArray[Any]) -> NDArray[Any]:
+        return widen_bfloat16(kept) if self.kind == "bfloat16" else kept
 
     @property
     def nbytes(self) -> int:

@@ -29,7 +29,7 @@ _NEEDS = {
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18  # Linux on x86-64: Documentation/arch/x86/xstate.rst
 
 
-class Tag(types.Dummy):  # type: ignore[misc]
+class Tag(types.Dummy):
     """The type of a `Setting`: its text is known when a kernel is compiled."""
 
     def __init__(self, text: str) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pynanochat.backends.cpu import call as c
 from pynanochat.backends.cpu.packed import Weight, address_of, memory
 from pynanochat.backends.cpu.pages import Pages
+from pynanochat.ops.allocate import notes_numbers
 from pynanochat.ops.plan import Argument, Call, Element, Input, Plan, TensorRef, Value
 from pynanochat.quantize.formats import GROUP, groups
 
@@ -21,11 +22,15 @@ OPS = {
 }
 INPUTS = {"tokens": c.TOKENS, "prev_tokens": c.PREV_TOKENS, "positions": c.POSITIONS, "sample_rows": c.SAMPLE_ROWS}
 CUTS = {"rows": c.ROWS, "outputs": c.OUTPUTS, "heads": c.HEADS}
+ROUNDED = ("rounded", "sparse")
 NO_LIMIT = np.float32(3e38)
 
 
 class Program:
-    """Calls and waves over an arena with room for `capacity` rows, all of them sampled if need be."""
+    """Calls and waves over an arena with room for `capacity` rows, all of them sampled if need be.
+
+    `line` is how many columns' codes share 64 bytes, where weights are packed.
+    """
 
     def __init__(
         self,
@@ -34,9 +39,10 @@ class Program:
         matrices: Mapping[str, Weight],
         others: Callable[[str], NDArray[Any]],
         pages: Pages,
+        line: int = 0,
     ) -> None:
         self.plan, self.capacity = plan, -(-capacity // 16) * 16
-        self._matrices, self._others, self._pages = matrices, others, pages
+        self._matrices, self._others, self._pages, self._line = matrices, others, pages, line
         self.arenas = {rows: memory(4 * width * self.capacity) for rows, width in plan.widths.items()}
         self.calls = np.zeros(len(plan.calls), c.CALL)
         for place, call in enumerate(plan.calls):
@@ -51,15 +57,22 @@ class Program:
         self.calls[self._last]["out"] = address_of(logits)
 
     def read(self, buffer: int, rows: int) -> NDArray[Any]:
-        """(rows, width) a copy of what a buffer in the arena holds now; rounded ones as whole numbers and scales."""
+        """(rows, width) a copy of what a buffer in an arena holds now; the whole numbers of a rounded one."""
         kept = self.plan.buffers[buffer]
-        address, stride = self._place(buffer)
-        arena = self.arenas[kept.rows]
-        start = address - address_of(arena)
-        lines = np.lib.stride_tricks.as_strided(
-            arena[start:], (rows, stride), (stride, 1))
-        dtype = {"float32": np.float32, "int32": np.int32, "rounded": np.int8}[kept.kind]
-        return np.ascontiguousarray(lines[:, : kept.width * np.dtype(dtype).itemsize]).view(dtype)
+        dtype = {"float32": np.float32, "int32": np.int32, "rounded": np.int8, "sparse": np.int8}[kept.kind]
+        return self._read(kept.rows, *self._place(buffer), rows, kept.width, dtype)
+
+    def read_rounded(self, buffer: int, rows: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The whole numbers (rows, S * 64) of a rounded buffer, and their scales (rows, S)."""
+        kept = self.plan.buffers[buffer]
+        sets = groups(kept.width)
+        return (self._read(kept.rows, *self._place(buffer), rows, sets * GROUP, np.int8),
+                self._read(kept.rows, *self._notes(buffer), rows, sets, np.float32))
+
+    def _read(self, arena: str, address: int, stride: int, rows: int, width: int, dtype: Any) -> NDArray[Any]:
+        memory = self.arenas[arena]
+        lines = memory[address - address_of(memory) :][: rows * stride].reshape(rows, stride)
+        return np.ascontiguousarray(lines[:, : width * np.dtype(dtype).itemsize]).view(dtype)
 
     def _place(self, buffer: int) -> tuple[int, int]:
         """Address and stride of a buffer; the codes of a rounded one."""
@@ -67,14 +80,14 @@ class Program:
         if buffer == self.plan.logits:
             return 0, 4 * kept.width
         start = address_of(self.arenas[kept.rows]) + 4 * self.plan.places[buffer] * self.capacity
-        if kept.kind == "rounded":
+        if kept.kind in ROUNDED:
             return start, groups(kept.width) * GROUP + 64
         return start, -(-kept.width // 16) * 64
 
     def _notes(self, buffer: int) -> tuple[int, int]:
-        """Address and stride of the scales and corrections of a rounded buffer, which follow its codes."""
+        """Address and stride of a rounded buffer's notes, which follow its codes."""
         start, stride = self._place(buffer)
-        return start + stride * self.capacity, -(-2 * groups(self.plan.buffers[buffer].width) // 16) * 64
+        return start + stride * self.capacity, 4 * notes_numbers(self.plan.buffers[buffer])
 
     def _bind(self, call: Call, record: Any) -> None:
         record["op"] = OPS[call.op]
@@ -84,13 +97,16 @@ class Program:
             kept = self.plan.buffers[call.out.buffer]
             record["heads"] = call.out.heads
             record["columns"] = kept.width // call.out.heads
-            if kept.kind == "rounded":
+            if kept.kind in ROUNDED:
                 record["gate"], record["gate_stride"] = self._notes(call.out.buffer)
+                record["line"] = self._line if kept.kind == "sparse" else 0
         x = call.args.get("x")
         if isinstance(x, Value):
             record["x"], record["x_stride"] = self._place(x.buffer)
-            if self.plan.buffers[x.buffer].kind == "rounded":
+            kind = self.plan.buffers[x.buffer].kind
+            if kind in ROUNDED:
                 record["gate"], record["gate_stride"] = self._notes(x.buffer)
+                record["line"] = self._line if kind == "sparse" else 0
         getattr(self, f"_bind_{call.op}")(call.args, record)
 
     def _number(self, argument: Argument) -> np.float32:
@@ -170,7 +186,7 @@ class Program:
         weight = self._matrices[w.tensor]
         record["w"], record["w_stride"] = weight.address, weight.stride
         record["outputs"], record["columns"], record["heads"] = weight.outputs, weight.columns, 1
-        if self.plan.buffers[x.buffer].kind == "rounded":
+        if self.plan.buffers[x.buffer].kind in ROUNDED:
             record["columns"] = groups(weight.columns)
         if isinstance(add, Value):
             record["mode"] = c.ADDED

@@ -27,7 +27,7 @@ CONFIGURATION_BYTES = 64
 
 
 @kernel
-def pieces_of(calls, wave, counts, threads):  # type: ignore[no-untyped-def]
+def pieces_of(calls, wave, counts, threads):
     """(pieces, items in a piece, items) of a wave."""
     rows = counts[wave.rows]
     items = rows
@@ -45,11 +45,11 @@ def pieces_of(calls, wave, counts, threads):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def run_piece(level, weights, cache, calls, wave, counts, inputs, first, end, scratch):  # type: ignore[no-untyped-def]
+def run_piece(level, weights, cache, calls, wave, counts, inputs, first, end, scratch):
     """The items of a wave from `first` up to `end`."""
     if wave.kind == c.ROWS:
         for i in range(wave.first, wave.end):
-            run_row_call(calls[i], inputs, first, end)
+            run_row_call(calls[i], inputs, counts[wave.rows], first, end)
     elif wave.kind == c.HEADS:
         call = calls[wave.first]
         for item in range(first, end):
@@ -65,7 +65,7 @@ def run_piece(level, weights, cache, calls, wave, counts, inputs, first, end, sc
 
 
 @kernel
-def walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads):  # type: ignore[no-untyped-def]
+def walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads):
     """Do a thread's share of every wave; a wave begins when the one before it is done."""
     if has_tiles(level):
         amx.configure(level, scratch)
@@ -87,7 +87,7 @@ def walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch,
 
 
 @kernel
-def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):  # type: ignore[no-untyped-def]
+def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):
     """Thread 0 runs the step that is open and closes it; the others join steps until none comes for a while."""
     if thread == 0:
         walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
@@ -115,7 +115,7 @@ def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counter
 
 
 @kernel
-def open_step(shared, counters, waves, threads):  # type: ignore[no-untyped-def]
+def open_step(shared, counters, waves, threads):
     """Let the workers in; a bit is set in the answer for each that sleeps and has to be woken."""
     for w in range(waves):
         exchange(counters + w * COUNTERS, 0)

@@ -8,32 +8,34 @@ from __future__ import annotations
 import numpy as np
 
 from pynanochat.backends.cpu import call as c
-from pynanochat.backends.cpu.elementary import exp, tanh
-from pynanochat.backends.cpu.lanes import (
+from pynanochat.backends.cpu.arithmetic import (
     absolute,
-    bfloat16_first,
-    bfloat16_rows,
     fma,
-    get_f32,
-    get_i32,
     isum_lanes,
-    izeros,
-    load_first,
-    load_rows,
     max_lanes,
     maximum,
     minimum,
     nearest,
+    sqrt,
+    sum_lanes,
+    to_whole,
+)
+from pynanochat.backends.cpu.elementary import exp, tanh
+from pynanochat.backends.cpu.lanes import (
+    bfloat16_first,
+    bfloat16_rows,
+    get_f32,
+    get_i32,
+    izeros,
+    load_first,
+    load_rows,
     put_f32,
     put_i32,
     round_to_bfloat16,
     spread,
-    sqrt,
     store_bytes,
     store_first,
     store_rows,
-    sum_lanes,
-    to_whole,
     zeros,
 )
 from pynanochat.backends.cpu.processor import kernel
@@ -46,7 +48,7 @@ NONE = np.float32(0)
 
 
 @kernel
-def read(address, count):  # type: ignore[no-untyped-def]
+def read(address, count):
     """Up to sixteen numbers; zeros in the lanes after them."""
     if count >= 16:
         return load_rows(address, 0, 1)
@@ -54,7 +56,7 @@ def read(address, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def read_bfloat16(address, count):  # type: ignore[no-untyped-def]
+def read_bfloat16(address, count):
     """As `read`, of bfloat16 numbers."""
     if count >= 16:
         return bfloat16_rows(address, 0, 1)
@@ -62,7 +64,7 @@ def read_bfloat16(address, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def write(address, tile, count):  # type: ignore[no-untyped-def]
+def write(address, tile, count):
     """Up to sixteen numbers."""
     if count >= 16:
         store_rows(address, 0, tile, 1)
@@ -71,7 +73,7 @@ def write(address, tile, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def embed(call, inputs, first, end):  # type: ignore[no-untyped-def]
+def embed(call, inputs, first, end):
     """Rows of a table; zeros for a negative id."""
     ids, stride = call.x, call.x_stride
     if call.input >= 0:
@@ -90,7 +92,7 @@ def embed(call, inputs, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def bigram_ids(call, inputs, first, end):  # type: ignore[no-untyped-def]
+def bigram_ids(call, inputs, first, end):
     """The hash of each token with the one before it; see `ops.reference.bigram_ids`."""
     for n in range(first, end):
         token = np.int64(get_i32(inputs[c.TOKENS] + 4 * n))
@@ -102,7 +104,7 @@ def bigram_ids(call, inputs, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rms_norm(call, first, end):  # type: ignore[no-untyped-def]
+def rms_norm(call, first, end):
     """b x / sqrt(mean(x^2) + a), for each head alone."""
     count = np.float32(call.columns)
     for n in range(first, end):
@@ -121,13 +123,14 @@ def rms_norm(call, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add(call, first, end):  # type: ignore[no-untyped-def]
+def add(call, first, end):
     """a x + b y, b one number, one of each head, or one of each row."""
     a = spread(call.a)
     for n in range(first, end):
         for h in range(call.heads):
             at = 4 * h * call.columns
-            x, y, out = call.x + n * call.x_stride + at, call.y + n * call.y_stride + at, call.out + n * call.out_stride + at
+            x, y = call.x + n * call.x_stride + at, call.y + n * call.y_stride + at
+            out = call.out + n * call.out_stride + at
             b = spread(call.b)
             if call.gate:
                 b = spread(get_f32(call.gate + n * call.gate_stride + 4 * h))
@@ -137,7 +140,7 @@ def add(call, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gate(call, first, end):  # type: ignore[no-untyped-def]
+def gate(call, first, end):
     """a / (1 + exp(-w x)) over the first channels of x."""
     for n in range(first, end):
         for h in range(call.heads):
@@ -151,7 +154,7 @@ def gate(call, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def limit(call, first, end):  # type: ignore[no-untyped-def]
+def limit(call, first, end):
     """relu2, clip and softcap: each number for itself."""
     for n in range(first, end):
         x, out = call.x + n * call.x_stride, call.out + n * call.out_stride
@@ -169,7 +172,7 @@ def limit(call, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rope(call, inputs, first, end):  # type: ignore[no-untyped-def]
+def rope(call, inputs, first, end):
     """Each head turned by minus its position's angles; the halves are the pairs."""
     half = call.columns // 2
     for n in range(first, end):
@@ -187,7 +190,7 @@ def rope(call, inputs, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def take(call, inputs, first, end):  # type: ignore[no-untyped-def]
+def take(call, inputs, first, end):
     """The rows that are sampled."""
     for n in range(first, end):
         row = np.int64(get_i32(inputs[c.SAMPLE_ROWS] + 4 * n))
@@ -197,7 +200,7 @@ def take(call, inputs, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def append(call, inputs, first, end):  # type: ignore[no-untyped-def]
+def append(call, inputs, first, end):
     """Keep keys x and values y in their pages: keys token by lane, values channel by lane."""
     width = 2 if call.w_bfloat16 else 4
     for n in range(first, end):
@@ -219,8 +222,8 @@ def append(call, inputs, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def round_rows(call, first, end):  # type: ignore[no-untyped-def]
-    """Activations as whole numbers, with the scale of each group and -128 times its sum: `formats.round_activations`."""
+def round_rows(call, first, end):
+    """Activations as whole numbers, see `formats.round_activations`; with -128 times the sum of each group."""
     groups = call.outputs
     for n in range(first, end):
         x, out = call.x + n * call.x_stride, call.out + n * call.out_stride
@@ -246,8 +249,23 @@ def round_rows(call, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def run_row_call(call, inputs, first, end):  # type: ignore[no-untyped-def]
-    """One call for some rows."""
+def list_lines(codes, out, groups, line):
+    """Which lines of `line` columns hold anything but zeros: how many, how many up to each group's end, which."""
+    count = np.int64(0)
+    for g in range(groups):
+        for i in range(g * GROUP // line, (g + 1) * GROUP // line):
+            used = get_i32(codes + i * line)
+            if line == 8:
+                used |= get_i32(codes + i * line + 4)
+            put_i32(out + 4 * (1 + groups + count), np.int32(i))  # overwritten by the next one if it is not used
+            count += np.int64(used != 0)
+        put_i32(out + 4 * (1 + g), np.int32(count))
+    put_i32(out, np.int32(count))
+
+
+@kernel
+def run_row_call(call, inputs, rows, first, end):
+    """One call for some of a step's rows."""
     op = call.op
     if op == c.RMS_NORM:
         rms_norm(call, first, end)
@@ -255,6 +273,8 @@ def run_row_call(call, inputs, first, end):  # type: ignore[no-untyped-def]
         add(call, first, end)
     elif op == c.ROUND:
         round_rows(call, first, end)
+        if call.line > 0 and rows == 1:
+            list_lines(call.out, call.gate + 8 * call.outputs, call.outputs, call.line)
     elif op == c.ROPE:
         rope(call, inputs, first, end)
     elif op == c.APPEND:

@@ -28,7 +28,6 @@ from pynanochat.rope import rope_tables
 from pynanochat.runner import Facts, HostLogits
 from pynanochat.weights import LM_HEAD, tensor_shapes
 
-
 _log = logging.getLogger("pynanochat")
 
 
@@ -47,23 +46,26 @@ class CpuRunner:
         threads: int | None = None,
         reason: str = "",
     ) -> None:
-        self._cfg, self._context = cfg, context
+        self._cfg, self.context = cfg, context
         self.level = processor.choose_level()
         count = threads or processor.threads()
         names = [name for name in tensor_shapes(cfg) if name in matrices(cfg)]
-        kinds = {tensor(name).dtype for name in names}
-        self.weights = self._weights_kind(kinds, dtype)
         shapes = {name: (cfg.vocab_size if name == LM_HEAD else shape[0], shape[1])
                   for name, shape in tensor_shapes(cfg).items() if name in set(names)}
-        quantised = self.weights in ("q8", "q4")
+        first = tensor(names[0]).dtype
+        quantised = first in ("q8", "q4")
         if quantised:
-            self._matrices = pack_all(names, tensor, self.weights, shapes, count)
+            self.weights = first
+            self._matrices = pack_all(names, tensor, first, shapes, count)
         else:
+            # As stored where that is exact, in bfloat16 where it was asked for.
+            stored = {tensor(name).dtype for name in names}
+            self.weights = "bfloat16" if dtype == "bfloat16" or stored == {"bfloat16"} else "float32"
             self._matrices = {name: float_weight(tensor(name), self.weights, shapes[name][0]) for name in names}
         self._tensor, self._arrays = tensor, {}  # type: ignore[var-annotated]
         cos, sin = rope_tables(cfg, context)
         self._arrays |= {"cos": cos, "sin": sin}
-        self._pages = Pages(cfg, pages, cache_dtype)
+        self.pages = Pages(cfg, pages, cache_dtype)
         self.plan: Plan = plan_of(cfg, names if quantised else ())
         self._loop = loop(self.level, self.weights, cache_dtype, _log.warning)
         self._settings = tuple(processor.Setting(text) for text in (self.level, self.weights, cache_dtype))
@@ -74,7 +76,7 @@ class CpuRunner:
             array.nbytes for array in self._arrays.values())
         self.facts = Facts(
             "cpu", f"cpu ({self.level}, {count} thread{'s' * (count > 1)})", self.weights, pages,
-            self._pages.nbytes, weight_bytes, reason)
+            self.pages.nbytes, weight_bytes, reason)
 
     def forward(self, batch: Batch) -> HostLogits:
         """Run one step."""
@@ -104,7 +106,15 @@ class CpuRunner:
 
     def copy_page(self, group: int, source: int, target: int) -> None:
         """Copy a page in every layer of a group."""
-        self._pages.copy_page(group, source, target)
+        self.pages.copy_page(group, source, target)
+
+    def read(self, buffer: int, rows: int) -> NDArray[Any]:
+        """(rows, width) what a buffer of the plan holds now; the whole numbers of a rounded one."""
+        return self._team.program.read(buffer, rows)
+
+    def read_rounded(self, buffer: int, rows: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The whole numbers (rows, S * 64) and scales (rows, S) of a rounded buffer."""
+        return self._team.program.read_rounded(buffer, rows)
 
     def _blocks(self, batch: Batch) -> NDArray[np.int32]:
         """(blocks, 2) first row and count of rows that attend together: neighbours in a sequence."""
@@ -118,9 +128,10 @@ class CpuRunner:
 
     def _gather(self, capacity: int) -> Team:
         """A team with room for steps of so many rows."""
-        program = Program(self.plan, capacity, self._matrices, self._array, self._pages)
+        program = Program(self.plan, capacity, self._matrices, self._array, self.pages,
+                          {"q8": 4, "q4": 8}.get(self.weights, 0))
         widest = max(groups(weight.columns) for weight in self._matrices.values())
-        room = max(scratch_bytes(self._cfg.head_dim, self._context), TILE_BYTES * (widest + 1))
+        room = max(scratch_bytes(self._cfg.head_dim, self.context), TILE_BYTES * (widest + 1))
         return Team(self._loop, self._settings, program, room, self._threads, len(self._cfg.layer_groups()))
 
     def _array(self, name: str) -> NDArray[Any]:
@@ -131,12 +142,3 @@ class CpuRunner:
             kind = "bfloat16" if table and tensor.dtype == "bfloat16" else "float32"
             self._arrays[name] = as_floats(tensor, kind)
         return self._arrays[name]  # type: ignore[no-any-return]
-
-    @staticmethod
-    def _weights_kind(kinds: set[str], dtype: str) -> str:
-        """How matrices are kept: as stored where that is exact, in bfloat16 where it was asked for."""
-        quantised = kinds & {"q8", "q4"}
-        if quantised:
-            assert len(kinds) == 1
-            return quantised.pop()
-        return "bfloat16" if dtype == "bfloat16" or kinds == {"bfloat16"} else "float32"

@@ -15,6 +15,7 @@ from pynanochat.backends.torch.cache import Cache, TorchBatch
 from pynanochat.batch import Batch
 from pynanochat.config import GPTConfig
 from pynanochat.errors import BackendError
+from pynanochat.quantize.formats import AnyTensor, QuantizedTensor
 from pynanochat.rope import rope_tables
 from pynanochat.runner import Facts
 
@@ -39,7 +40,7 @@ class TorchRunner:
     def __init__(
         self,
         cfg: GPTConfig,
-        get: Callable[[str], tensor.Tensor],
+        get: Callable[[str], AnyTensor],
         *,
         context: int,
         pages: tuple[int, ...],
@@ -70,8 +71,10 @@ class TorchRunner:
         self._cache.copy_page(group, source, target)
 
 
-def as_torch(source: tensor.Tensor) -> torch.Tensor:
+def as_torch(source: AnyTensor) -> torch.Tensor:
     """The same numbers in torch's own memory, whose alignment is always the same: some kernels' sums depend on it."""
+    if isinstance(source, QuantizedTensor):
+        source = tensor.Tensor.of(source.numpy())
     if source.dtype == "bfloat16":
         return as_torch(tensor.Tensor(source.data.view(np.int16), "int16")).view(torch.bfloat16)
     own = torch.empty(source.shape, dtype=getattr(torch, source.dtype))
