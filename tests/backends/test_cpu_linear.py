@@ -52,6 +52,7 @@ def run(level: str, kind: str, weight: Weight, x: np.ndarray, mode: int = c.PLAI
             list_lines(address_of(codes), address_of(notes) + 8 * sets, sets, line)
         record["line"] = line
         record["columns"], record["x"], record["x_stride"] = scales.shape[1], address_of(codes), codes.strides[0]
+        notes[rows:, :sets] = 0  # as `rows.close_tile` leaves them
         record["gate"], record["gate_stride"] = address_of(notes), notes.strides[0]
         keep: tuple[Any, ...] = (codes, notes)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import logging
 import subprocess
 import sys
@@ -155,6 +156,28 @@ def test_weights_run_as_they_are_stored() -> None:
     assert runner(cfg).facts.dtype == "float32"
     assert runner(cfg, dtype="bfloat16").facts.dtype == "bfloat16"
     assert runner(cfg, "q4").facts.dtype == "q4"
+
+
+def test_every_kernel_has_a_name_of_its_own() -> None:
+    """Two kernels of one name in machine code, loaded from disk, would be one: whichever came first."""
+    from pynanochat.backends.cpu import attention, linear, replay
+
+    found: dict[str, Any] = {}
+
+    def visit(thing: Any) -> None:
+        function = getattr(thing, "py_func", None)
+        if function is None or found.get(function.__module__ + function.__qualname__) is function:
+            return
+        assert function.__module__ + function.__qualname__ not in found, function.__qualname__
+        found[function.__module__ + function.__qualname__] = function
+        for other in (*inspect.getclosurevars(function).globals.values(), *(
+                cell.cell_contents for cell in function.__closure__ or ())):
+            visit(other)
+
+    for kernel in (replay.replay, replay.open_step, *linear._BLOCKS.values(),
+                   *(kernel for pair in attention._KERNELS.values() for kernel in pair)):
+        visit(kernel)
+    assert len(found) > 30
 
 
 def test_kernels_are_kept_on_disk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch,

@@ -15,21 +15,23 @@ from pynanochat.backends.cpu import call as c
 from pynanochat.backends.cpu.arithmetic import fma, keep_lanes, max_lanes, maximum, sum_lanes
 from pynanochat.backends.cpu.elementary import exp
 from pynanochat.backends.cpu.lanes import (
-    bfloat16_rows,
     broadcast_rows,
     get_f32,
     get_i32,
+    load_bfloat16,
     load_rows,
+    load_vector,
     put_f32,
     spread,
     store_rows,
     zeros,
 )
-from pynanochat.backends.cpu.processor import kernel
+from pynanochat.backends.cpu.processor import kernel, kernel_of
 from pynanochat.backends.cpu.rows import read, write
 from pynanochat.batch import PAGE_TOKENS
 
 QUERIES = 4  # of one kernel
+TOGETHER = 4  # pages of keys, or vectors of channels, that are summed side by side
 HIDDEN = np.float32(-3e38)  # the score of a key that a row does not see
 NONE = np.float32(0)
 ONE = np.float32(1)
@@ -41,12 +43,12 @@ def softmax(scores, pages, begin, end):
     top = spread(HIDDEN)
     for page in range(pages):
         first = page * PAGE_TOKENS
-        top = maximum(top, keep_lanes(load_rows(scores + 4 * first, 0, 1), begin - first, end - first, HIDDEN))
+        top = maximum(top, keep_lanes(load_vector(scores + 4 * first), begin - first, end - first, HIDDEN))
     peak = spread(max_lanes(top))
     totals = zeros(1)
     for page in range(pages):
         first = page * PAGE_TOKENS
-        weights = exp(load_rows(scores + 4 * first, 0, 1) - peak)
+        weights = exp(load_vector(scores + 4 * first) - peak)
         weights = keep_lanes(weights, begin - first, end - first, NONE)
         store_rows(scores + 4 * first, 0, weights, 1)
         totals = totals + weights
@@ -56,9 +58,9 @@ def softmax(scores, pages, begin, end):
 def _attend(queries: int, bfloat16: bool) -> Any:
     """The kernel of up to `queries` queries: `count` of them, from query `first` of a block of rows and a head on."""
     width = 2 if bfloat16 else 4
-    load_kv = bfloat16_rows if bfloat16 else load_rows
+    load_kv = load_bfloat16 if bfloat16 else load_vector
 
-    @kernel
+    @kernel_of(queries, bfloat16)
     def attend(call, inputs, row, first, count, head, scratch):
         size, shared = call.columns, call.heads // call.kv_heads  # channels of a head; heads that share keys
         lines = (size + 15) // 16 * 64  # bytes of a head's channels in whole vectors
@@ -80,14 +82,32 @@ def _attend(queries: int, bfloat16: bool) -> Any:
                 store_rows(vectors + q * lines + 4 * i, 0, read(place + 4 * i, size - i), 1)
                 store_rows(mixed + q * lines + 4 * i, 0, zeros(1), 1)
         scale = spread(ONE / np.sqrt(np.float32(size)))
-        for page in range(pages):
-            number = np.int64(get_i32(table + 4 * (first_page + page)))
-            keys = call.keys + width * (number * call.kv_heads + head) * size * PAGE_TOKENS
-            products = zeros(queries)
+        page, numbers = np.int64(0), table + 4 * first_page
+        page_bytes = width * size * PAGE_TOKENS
+        while page < pages:  # several pages at once, so that no sum waits for itself
+            k0 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page)) * call.kv_heads + head)
+            if page + TOGETHER > pages:
+                p0 = zeros(queries)
+                for d in range(size):
+                    p0 = fma(load_kv(k0 + width * PAGE_TOKENS * d),
+                             broadcast_rows(vectors + 4 * d, lines, queries), p0)
+                store_rows(scores + 64 * page, score_stride, p0 * scale, queries)
+                page += 1
+                continue
+            k1 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page + 4)) * call.kv_heads + head)
+            k2 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page + 8)) * call.kv_heads + head)
+            k3 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page + 12)) * call.kv_heads + head)
+            p0, p1, p2, p3 = zeros(queries), zeros(queries), zeros(queries), zeros(queries)
             for d in range(size):
-                products = fma(load_kv(keys + width * PAGE_TOKENS * d, 0, 1),
-                               broadcast_rows(vectors + 4 * d, lines, queries), products)
-            store_rows(scores + 64 * page, score_stride, products * scale, queries)
+                at = width * PAGE_TOKENS * d
+                value = broadcast_rows(vectors + 4 * d, lines, queries)
+                p0, p1 = fma(load_kv(k0 + at), value, p0), fma(load_kv(k1 + at), value, p1)
+                p2, p3 = fma(load_kv(k2 + at), value, p2), fma(load_kv(k3 + at), value, p3)
+            store_rows(scores + 64 * page, score_stride, p0 * scale, queries)
+            store_rows(scores + 64 * page + 64, score_stride, p1 * scale, queries)
+            store_rows(scores + 64 * page + 128, score_stride, p2 * scale, queries)
+            store_rows(scores + 64 * page + 192, score_stride, p3 * scale, queries)
+            page += TOGETHER
         for q in range(count):
             position = np.int64(get_i32(positions + 4 * (row + (first + q) // shared)))
             start = position - call.layer_window
@@ -101,18 +121,38 @@ def _attend(queries: int, bfloat16: bool) -> Any:
             values = call.values + width * (number * call.kv_heads + head) * PAGE_TOKENS * call.value_stride
             low = max(begin - (first_page + page) * PAGE_TOKENS, 0)
             high = min(end - (first_page + page) * PAGE_TOKENS, PAGE_TOKENS)
-            for i in range(0, size, 16):
-                sums = load_rows(mixed + 4 * i, lines, queries)
+            weights = scores + 64 * page
+            i = np.int64(0)
+            while i < size:
+                v0 = values + width * i
+                if i + 16 * TOGETHER > size:
+                    s0 = load_rows(mixed + 4 * i, lines, queries, queries)
+                    for t in range(low, high):
+                        s0 = fma(load_kv(v0 + width * t * call.value_stride),
+                                 broadcast_rows(weights + 4 * t, score_stride, queries), s0)
+                    store_rows(mixed + 4 * i, lines, s0, queries)
+                    i += 16
+                    continue
+                s0 = load_rows(mixed + 4 * i, lines, queries, queries)
+                s1 = load_rows(mixed + 4 * i + 64, lines, queries, queries)
+                s2 = load_rows(mixed + 4 * i + 128, lines, queries, queries)
+                s3 = load_rows(mixed + 4 * i + 192, lines, queries, queries)
                 for t in range(low, high):
-                    sums = fma(load_kv(values + width * (t * call.value_stride + i), 0, 1),
-                               broadcast_rows(scores + 64 * page + 4 * t, score_stride, queries), sums)
-                store_rows(mixed + 4 * i, lines, sums, queries)
+                    at = v0 + width * t * call.value_stride
+                    weight = broadcast_rows(weights + 4 * t, score_stride, queries)
+                    s0, s1 = fma(load_kv(at), weight, s0), fma(load_kv(at + 16 * width), weight, s1)
+                    s2, s3 = fma(load_kv(at + 32 * width), weight, s2), fma(load_kv(at + 48 * width), weight, s3)
+                store_rows(mixed + 4 * i, lines, s0, queries)
+                store_rows(mixed + 4 * i + 64, lines, s1, queries)
+                store_rows(mixed + 4 * i + 128, lines, s2, queries)
+                store_rows(mixed + 4 * i + 192, lines, s3, queries)
+                i += 16 * TOGETHER
         for q in range(count):
             query = first + q
             place = call.out + (row + query // shared) * call.out_stride + 4 * size * (head * shared + query % shared)
             total = spread(get_f32(vectors + q * lines))
             for i in range(0, size, 16):
-                write(place + 4 * i, load_rows(mixed + q * lines + 4 * i, 0, 1) / total, size - i)
+                write(place + 4 * i, load_vector(mixed + q * lines + 4 * i) / total, size - i)
 
     return attend
 

@@ -76,17 +76,13 @@ def row_addresses(builder: Any, address: Any, stride: Any, rows: int) -> list[An
     return [builder.add(address, builder.mul(stride, I64(row))) if row else address for row in range(rows)]
 
 
-def _literal(rows: Any) -> int:
-    return int(rows.literal_value)
-
-
 # --- making and loading
 
 
 def _maker(kind: str, fill: Any) -> Any:
     @intrinsic(prefer_literal=True)
     def make(context, rows):
-        typ = Tile(kind, _literal(rows))
+        typ = Tile(kind, int(rows.literal_value))
 
         def build(context, builder, sig, args):
             return tile_of(builder, kind, [ir.Constant(VECTOR[kind], [fill] * LANES)] * typ.rows)
@@ -100,28 +96,82 @@ zeros = _maker("f", 0.0)
 izeros = _maker("i", 0)
 
 
-def _loader(kind: str, read: Any) -> Any:
-    """An intrinsic that fills each row by `read(builder, address of the row)`."""
+def _reader(kind: str, read: Any) -> Any:
+    """An intrinsic that reads one vector by `read(builder, address)`."""
+
+    @intrinsic
+    def load_one(context, address):
+        def build(context, builder, sig, args):
+            return tile_of(builder, kind, [read(builder, args[0])])
+
+        return Tile(kind, 1)(types.int64), build
+
+    return load_one
+
+
+def _rows_reader(kind: str, read: Any) -> Any:
+    """An intrinsic that reads `valid` rows; the last one again in those of the tile that are left.
+
+    What lies in memory after the valid rows may be anything, numbers included that are slow to compute with.
+    """
 
     @intrinsic(prefer_literal=True)
-    def load_rows(context, address, stride, rows):
-        typ = Tile(kind, _literal(rows))
+    def load_rows(context, address, stride, rows, valid):
+        typ = Tile(kind, int(rows.literal_value))
 
         def build(context, builder, sig, args):
-            addresses = row_addresses(builder, args[0], args[1], typ.rows)
+            addresses = valid_addresses(builder, args[0], args[1], typ.rows, args[3])
             return tile_of(builder, kind, [read(builder, at) for at in addresses])
 
-        return typ(types.int64, types.int64, rows), build
+        return typ(types.int64, types.int64, rows, types.int64), build
 
     return load_rows
 
 
-load_rows = _loader("f", lambda builder, at: load(builder, at, VECTOR["f"]))  # (address, stride, rows)
-iload_rows = _loader("i", lambda builder, at: load(builder, at, VECTOR["i"]))
-bfloat16_rows = _loader(
-    "f", lambda builder, at: _float_of_high_half(builder, load(builder, at, ir.VectorType(I16, LANES))))
-broadcast_rows = _loader("f", lambda builder, at: splat(builder, load(builder, at, F32), "f"))
-ibroadcast_rows = _loader("i", lambda builder, at: splat(builder, load(builder, at, I32), "i"))
+def valid_addresses(builder: Any, address: Any, stride: Any, rows: int, valid: Any) -> list[Any]:
+    """The address of each row, that of the last valid one for those after it."""
+    if rows == 1:
+        return [address]
+    last = builder.mul(builder.sub(valid, I64(1)), stride)
+    offsets = [builder.select(builder.icmp_signed("<", I64(row), valid), builder.mul(stride, I64(row)), last)
+               for row in range(rows)]
+    return [builder.add(address, offset) for offset in offsets]
+
+
+def _float_of_high_half(builder: Any, bits: Any) -> Any:
+    wide = builder.shl(builder.zext(bits, VECTOR["i"]), ir.Constant(VECTOR["i"], [16] * LANES))
+    return builder.bitcast(wide, VECTOR["f"])
+
+
+def _vector(builder: Any, at: Any) -> Any:
+    return load(builder, at, VECTOR["f"])
+
+
+def _bfloat16_vector(builder: Any, at: Any) -> Any:
+    return _float_of_high_half(builder, load(builder, at, ir.VectorType(I16, LANES)))
+
+
+def _broadcast(builder: Any, at: Any) -> Any:
+    return splat(builder, load(builder, at, F32), "f")
+
+
+@intrinsic(prefer_literal=True)
+def broadcast_rows(context, address, stride, rows):
+    """The number at each row's address in all lanes of that row; every row is read, valid or not."""
+    typ = Tile("f", int(rows.literal_value))
+
+    def build(context, builder, sig, args):
+        addresses = row_addresses(builder, args[0], args[1], typ.rows)
+        return tile_of(builder, "f", [_broadcast(builder, at) for at in addresses])
+
+    return typ(types.int64, types.int64, rows), build
+
+
+load_vector = _reader("f", _vector)  # (address)
+load_bfloat16 = _reader("f", _bfloat16_vector)
+broadcast = _reader("f", _broadcast)
+load_rows = _rows_reader("f", _vector)  # (address, stride, rows, valid)
+iload_rows = _rows_reader("i", lambda builder, at: load(builder, at, VECTOR["i"]))
 
 
 @intrinsic
@@ -174,25 +224,21 @@ def _first_loader(element: Any, widen: Any) -> Any:
     return load_first
 
 
-def _float_of_high_half(builder: Any, bits: Any) -> Any:
-    wide = builder.shl(builder.zext(bits, VECTOR["i"]), ir.Constant(VECTOR["i"], [16] * LANES))
-    return builder.bitcast(wide, VECTOR["f"])
-
-
-@intrinsic
-def first_rows(context, address, stride, like, count):
-    """The first `count` numbers of as many rows as `like` has, zeros in the other lanes."""
+@intrinsic(prefer_literal=True)
+def first_rows(context, address, stride, rows, valid, count):
+    """As `load_rows`, the first `count` numbers of each row; zeros in the other lanes."""
+    typ = Tile("f", int(rows.literal_value))
 
     def build(context, builder, sig, args):
-        vector, rows = VECTOR["f"], sig.args[2].rows
+        vector = VECTOR["f"]
         masked = function(builder, "llvm.masked.load.v16f32.p0", vector,
                           [ir.PointerType(vector), I32, ir.VectorType(I1, LANES), vector])
-        inside = mask(builder, I64(0), args[3])
+        inside = mask(builder, I64(0), args[4])
         return tile_of(builder, "f", [
             builder.call(masked, [pointer(builder, at, vector), I32(1), inside, ir.Constant(vector, [0] * LANES)])
-            for at in row_addresses(builder, args[0], args[1], rows)])
+            for at in valid_addresses(builder, args[0], args[1], typ.rows, args[3])])
 
-    return like(types.int64, types.int64, like, types.int64), build
+    return typ(types.int64, types.int64, rows, types.int64, types.int64), build
 
 
 load_first = _first_loader(F32, lambda builder, value: value)  # (address, count), zeros in the other lanes
@@ -216,13 +262,8 @@ def store_rows(context, address, stride, tile, valid):
 
 def _row_places(builder: Any, typ: Tile, args: Any) -> list[tuple[Any, Any]]:
     """Where each row goes: those after the last valid one first, to its place, which it then takes itself."""
-    last = builder.mul(builder.sub(args[3], I64(1)), args[1])
-    places = []
-    for row, vector in enumerate(rows_of(builder, args[2], typ, typ.rows)):
-        offset = builder.mul(args[1], I64(row))
-        inside = builder.icmp_signed("<", I64(row), args[3])
-        places.append((builder.add(args[0], builder.select(inside, offset, last)), vector))
-    return places[::-1]
+    addresses = valid_addresses(builder, args[0], args[1], typ.rows, args[3])
+    return list(zip(addresses, rows_of(builder, args[2], typ, typ.rows), strict=True))[::-1]
 
 
 @intrinsic

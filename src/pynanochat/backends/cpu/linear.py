@@ -1,8 +1,9 @@
 """Matrix times rows: sixteen outputs at a time, for one row, four or sixteen, with the same bits.
 
 Whole-number formats (q8, q4) lie packed in blocks of 16 outputs (`packed.py`); float32 and bfloat16 as they are stored,
-row by row. The order of every sum is that of `quantize.formats.linear`, and for floats: lane l adds columns l, l+16 and
-so on, then the lanes are added as `sum_lanes` does.
+row by row. A kernel of several rows computes all of them, also those after the last valid one, whose scales are zero
+(`rows.close_tile`); only valid ones are kept. The order of every sum is that of `quantize.formats.linear`, and for
+floats: lane l adds columns l, l+16 and so on, then the lanes are added as `sum_lanes` does.
 """
 
 from __future__ import annotations
@@ -29,23 +30,25 @@ from pynanochat.backends.cpu.dots import (
 from pynanochat.backends.cpu.elementary import tanh
 from pynanochat.backends.cpu.lanes import (
     bfloat16_first,
-    bfloat16_rows,
+    broadcast,
     broadcast_rows,
     first_rows,
     get_i32,
     iload_rows,
+    load_bfloat16,
     load_first,
     load_rows,
+    load_vector,
     spread,
     store_first,
     store_rows,
     zeros,
 )
-from pynanochat.backends.cpu.processor import kernel
+from pynanochat.backends.cpu.processor import kernel, kernel_of
 from pynanochat.quantize.formats import GROUP
 
 SCALE_BYTES = 32  # sixteen bfloat16 scales
-AHEAD = 8192  # bytes before they are needed that weights are asked for
+AHEAD = 16384  # bytes before they are needed that weights are asked for
 LINES_AHEAD = 24  # the same where lines are skipped
 SPARSE_BELOW = 1.5  # times more lines must there be than are in use for skipping to pay
 FEWEST_FOR_TILES = 6  # rows; fewer are faster four by four
@@ -62,9 +65,9 @@ def finish(call, block, row, valid, totals):
     elif call.mode == c.ADDED:
         before = call.y + row * call.y_stride + 64 * block
         if count >= 16:
-            totals = load_rows_like(before, call.y_stride, totals) + totals
+            totals = rows_like(before, call.y_stride, totals, valid) + totals
         else:
-            totals = first_rows(before, call.y_stride, totals, count) + totals
+            totals = first_rows_like(before, call.y_stride, totals, valid, count) + totals
     elif call.mode >= c.CAPPED:
         totals = minimum(maximum(totals, spread(-call.b)), spread(call.b))
     if call.mode == c.CAPPED:
@@ -79,7 +82,7 @@ def _whole(rows: int, bits: int) -> Any:
     """The kernel of a few rows of q8 or q4."""
     group_bytes = 128 * bits
 
-    @kernel
+    @kernel_of(rows, bits)
     def totals_of(level, w, groups, x, x_stride, notes, notes_stride):
         scales = w + groups * group_bytes
         totals = zeros(rows)
@@ -94,7 +97,7 @@ def _whole(rows: int, bits: int) -> Any:
                 for j in range(8):
                     dots = add_dots(level, dots, low_codes4(level, w + 64 * j), x + 8 * j, x_stride)
                     dots = add_dots(level, dots, high_codes4(level, w + 64 * j), x + 8 * j + 4, x_stride)
-            scale = bfloat16_rows(scales, 0, 1) * broadcast_rows(notes + 4 * g, notes_stride, rows)
+            scale = load_bfloat16(scales) * broadcast_rows(notes + 4 * g, notes_stride, rows)
             totals = fma(to_float(dots), scale, totals)
             w, x, scales = w + group_bytes, x + GROUP, scales + SCALE_BYTES
         return totals
@@ -106,7 +109,7 @@ def _sparse(bits: int) -> Any:
     """The kernel of one row whose zeros are skipped: only lines of codes that meet something else are read."""
     group_bytes, line_bytes = 128 * bits, 32 // bits
 
-    @kernel
+    @kernel_of("sparse", bits)
     def totals_of(level, w, stride, groups, x, notes):
         lines = notes + 8 * groups
         count = np.int64(get_i32(lines))
@@ -130,7 +133,7 @@ def _sparse(bits: int) -> Any:
                     dots = add_dots(level, dots, low_codes4(level, w + 64 * line), x + line_bytes * line, 0)
                     dots = add_dots(level, dots, high_codes4(level, w + 64 * line), x + line_bytes * line + 4, 0)
                 i += 1
-            scale = bfloat16_rows(scales + SCALE_BYTES * g, 0, 1) * broadcast_rows(notes + 4 * g, 0, 1)
+            scale = load_bfloat16(scales + SCALE_BYTES * g) * broadcast(notes + 4 * g)
             totals = fma(to_float(dots), scale, totals)
         return totals
 
@@ -138,17 +141,23 @@ def _sparse(bits: int) -> Any:
 
 
 @kernel
-def tile_totals(level, w, scales, groups, x, x_stride, notes, notes_stride, sums):
-    """Sixteen rows with the matrix registers; `sums` is room for sixteen by sixteen numbers."""
+def tile_totals(level, w, ahead, scales, groups, x, x_stride, notes, notes_stride, sums):
+    """Sixteen rows with the matrix registers; `sums` is room for sixteen by sixteen numbers.
+
+    What lies `ahead` bytes after the codes is asked for, if that is above 0.
+    """
     totals = zeros(16)
     for g in range(groups):
+        if ahead > 0:
+            for line in range(0, amx.TILE_BYTES, 64):
+                prefetch(w + ahead + line)
         amx.clear(level, 0)
         amx.load_tile(level, 1, x, x_stride)
         amx.load_tile(level, 2, w, 64)
         amx.dot_tiles(level, 0, 1, 2)
         amx.store_tile(level, 0, sums, 64)
-        scale = bfloat16_rows(scales, 0, 1) * broadcast_rows(notes + 4 * g, notes_stride, 16)
-        totals = fma(to_float(iload_rows(sums, 64, 16)), scale, totals)
+        scale = load_bfloat16(scales) * broadcast_rows(notes + 4 * g, notes_stride, 16)
+        totals = fma(to_float(iload_rows(sums, 64, 16, 16)), scale, totals)
         w, x, scales = w + amx.TILE_BYTES, x + GROUP, scales + SCALE_BYTES
     return totals
 
@@ -157,6 +166,7 @@ def tile_totals(level, w, scales, groups, x, x_stride, notes, notes_stride, sums
 def unpack4(level, w, groups, out):
     """The levels of a block of q4, as those of q8 lie."""
     for line in range(8 * groups):
+        prefetch(w + AHEAD + 64 * line)
         put_codes(out + 128 * line, low_levels4(level, w + 64 * line))
         put_codes(out + 128 * line + 64, high_levels4(level, w + 64 * line))
 
@@ -165,7 +175,7 @@ def _whole_block(bits: int) -> Any:
     one, four, sparse = _whole(1, bits), _whole(4, bits), _sparse(bits)
     group_bytes = 128 * bits
 
-    @kernel
+    @kernel_of(bits)
     def block_of(level, call, block, rows, scratch):
         groups = call.columns
         w = call.w + block * call.w_stride
@@ -181,15 +191,18 @@ def _whole_block(bits: int) -> Any:
                 codes = scratch + amx.TILE_BYTES
                 unpack4(level, w, groups, codes)
             while rows - row >= FEWEST_FOR_TILES:
+                valid = min(rows - row, 16)
                 totals = tile_totals(
-                    level, codes, w + groups * group_bytes, groups, call.x + row * call.x_stride, call.x_stride,
-                    call.gate + row * call.gate_stride, call.gate_stride, scratch)
-                finish(call, block, row, min(rows - row, 16), totals)
+                    level, codes, AHEAD if bits == 8 and row == 0 else 0, w + groups * group_bytes, groups,
+                    call.x + row * call.x_stride, call.x_stride, call.gate + row * call.gate_stride,
+                    call.gate_stride, scratch)
+                finish(call, block, row, valid, totals)
                 row += 16
         while rows - row > 1:
+            valid = min(rows - row, 4)
             totals = four(level, w, groups, call.x + row * call.x_stride, call.x_stride,
                           call.gate + row * call.gate_stride, call.gate_stride)
-            finish(call, block, row, min(rows - row, 4), totals)
+            finish(call, block, row, valid, totals)
             row += 4
         if row < rows:
             totals = one(level, w, groups, call.x + row * call.x_stride, call.x_stride,
@@ -202,14 +215,14 @@ def _whole_block(bits: int) -> Any:
 def _floats(rows: int, bfloat16: bool) -> Any:
     """The kernel that leaves sixteen outputs of a few rows in `out`, 64 bytes to a row."""
     width = 2 if bfloat16 else 4
-    load_w = bfloat16_rows if bfloat16 else load_rows
+    load_w = load_bfloat16 if bfloat16 else load_vector
     load_end = bfloat16_first if bfloat16 else load_first
 
-    @kernel
-    def floats_of(call, block, row, out):
+    @kernel_of(rows, bfloat16)
+    def floats_of(call, block, row, valid, out):
         columns, last = call.columns, call.outputs - 1
         whole = columns - columns % 16
-        x = call.x + row * call.x_stride
+        x, ahead = call.x + row * call.x_stride, 4 * call.w_stride
         for part in range(0, 16, 4):
             first = 16 * block + part
             w0 = call.w + min(first, last) * call.w_stride
@@ -218,15 +231,20 @@ def _floats(rows: int, bfloat16: bool) -> Any:
             w3 = call.w + min(first + 3, last) * call.w_stride
             t0, t1, t2, t3 = zeros(rows), zeros(rows), zeros(rows), zeros(rows)
             for k in range(0, whole, 16):
-                values = load_rows(x + 4 * k, call.x_stride, rows)
                 at = width * k
-                t0 = fma(load_w(w0 + at, 0, 1), values, t0)
-                t1 = fma(load_w(w1 + at, 0, 1), values, t1)
-                t2 = fma(load_w(w2 + at, 0, 1), values, t2)
-                t3 = fma(load_w(w3 + at, 0, 1), values, t3)
+                if row == 0 and (bfloat16 is False or k % 32 == 0):
+                    prefetch(w0 + ahead + at)
+                    prefetch(w1 + ahead + at)
+                    prefetch(w2 + ahead + at)
+                    prefetch(w3 + ahead + at)
+                values = load_rows(x + 4 * k, call.x_stride, rows, valid)
+                t0 = fma(load_w(w0 + at), values, t0)
+                t1 = fma(load_w(w1 + at), values, t1)
+                t2 = fma(load_w(w2 + at), values, t2)
+                t3 = fma(load_w(w3 + at), values, t3)
             if whole < columns:
                 left, at = columns - whole, width * whole
-                values = first_rows(x + 4 * whole, call.x_stride, t0, left)
+                values = first_rows(x + 4 * whole, call.x_stride, rows, valid, left)
                 t0 = fma(load_end(w0 + at, left), values, t0)
                 t1 = fma(load_end(w1 + at, left), values, t1)
                 t2 = fma(load_end(w2 + at, left), values, t2)
@@ -239,16 +257,17 @@ def _floats(rows: int, bfloat16: bool) -> Any:
 def _float_block(bfloat16: bool) -> Any:
     one, four = _floats(1, bfloat16), _floats(4, bfloat16)
 
-    @kernel
+    @kernel_of(bfloat16)
     def block_of(level, call, block, rows, scratch):
         row = 0
         while rows - row > 1:
-            four(call, block, row, scratch)
-            finish(call, block, row, min(rows - row, 4), load_rows(scratch, 64, 4))
+            valid = min(rows - row, 4)
+            four(call, block, row, valid, scratch)
+            finish(call, block, row, valid, load_rows(scratch, 64, 4, 4))
             row += 4
         if row < rows:
-            one(call, block, row, scratch)
-            finish(call, block, row, 1, load_rows(scratch, 64, 1))
+            one(call, block, row, 1, scratch)
+            finish(call, block, row, 1, load_vector(scratch))
 
     return block_of
 
@@ -283,12 +302,23 @@ def _has_tiles(level):
     return lambda level: there
 
 
-def load_rows_like(address: int, stride: int, tile: Any) -> Any:
-    """As many rows as a tile has."""
+def rows_like(address: int, stride: int, tile: Any, valid: int) -> Any:
+    """`load_rows` of as many rows as a tile has."""
     raise NotImplementedError("compiled code only")
 
 
-@overload(load_rows_like)
-def _load_rows_like(address, stride, tile):
+@overload(rows_like)
+def _rows_like(address, stride, tile, valid):
     rows = tile.rows
-    return lambda address, stride, tile: load_rows(address, stride, rows)
+    return lambda address, stride, tile, valid: load_rows(address, stride, rows, valid)
+
+
+def first_rows_like(address: int, stride: int, tile: Any, valid: int, count: int) -> Any:
+    """`first_rows` of as many rows as a tile has."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(first_rows_like)
+def _first_rows_like(address, stride, tile, valid, count):
+    rows = tile.rows
+    return lambda address, stride, tile, valid, count: first_rows(address, stride, rows, valid, count)

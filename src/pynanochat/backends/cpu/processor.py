@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,16 @@ def machine() -> str:
 
 
 kernel = numba.njit(nogil=True, error_model="numpy", boundscheck=False)
+
+
+def kernel_of(*words: object) -> Callable[[Any], Any]:
+    """As `kernel`, for a function that a factory makes several times: `words` tell its makes apart.
+
+    Without them they have one name in machine code, and what is loaded from disk second runs the code of the first.
+    """
+
+    def named(function: Any) -> Any:
+        function.__qualname__ = "_".join((function.__qualname__, *map(str, words)))
+        return kernel(function)
+
+    return named

@@ -23,12 +23,12 @@ from pynanochat.backends.cpu.arithmetic import (
 from pynanochat.backends.cpu.elementary import exp, tanh
 from pynanochat.backends.cpu.lanes import (
     bfloat16_first,
-    bfloat16_rows,
     get_f32,
     get_i32,
     izeros,
+    load_bfloat16,
     load_first,
-    load_rows,
+    load_vector,
     put_f32,
     put_i32,
     round_to_bfloat16,
@@ -51,7 +51,7 @@ NONE = np.float32(0)
 def read(address, count):
     """Up to sixteen numbers; zeros in the lanes after them."""
     if count >= 16:
-        return load_rows(address, 0, 1)
+        return load_vector(address)
     return load_first(address, count)
 
 
@@ -59,7 +59,7 @@ def read(address, count):
 def read_bfloat16(address, count):
     """As `read`, of bfloat16 numbers."""
     if count >= 16:
-        return bfloat16_rows(address, 0, 1)
+        return load_bfloat16(address)
     return bfloat16_first(address, count)
 
 
@@ -212,13 +212,15 @@ def append(call, inputs, first, end):
             values = call.values + width * (place * PAGE_TOKENS + offset) * call.value_stride
             k = call.x + n * call.x_stride + 4 * g * call.columns
             v = call.y + n * call.y_stride + 4 * g * call.columns
-            for d in range(call.columns):
-                if call.w_bfloat16:
+            if call.w_bfloat16:
+                for d in range(call.columns):
                     round_to_bfloat16(keys + 2 * PAGE_TOKENS * d, get_f32(k + 4 * d))
                     round_to_bfloat16(values + 2 * d, get_f32(v + 4 * d))
-                else:
+            else:
+                for d in range(call.columns):
                     put_f32(keys + 4 * PAGE_TOKENS * d, get_f32(k + 4 * d))
-                    put_f32(values + 4 * d, get_f32(v + 4 * d))
+                for i in range(0, call.columns, 16):
+                    write(values + 4 * i, read(v + 4 * i, call.columns - i), call.columns - i)
 
 
 @kernel
@@ -249,6 +251,14 @@ def round_rows(call, first, end):
 
 
 @kernel
+def close_tile(call, rows):
+    """Scales of zero for the rows after the last one that a kernel of sixteen rows computes, too."""
+    for n in range(rows, (rows + 15) // 16 * 16):
+        for g in range(call.outputs):
+            put_f32(call.gate + n * call.gate_stride + 4 * g, NONE)
+
+
+@kernel
 def list_lines(codes, out, groups, line):
     """Which lines of `line` columns hold anything but zeros: how many, how many up to each group's end, which."""
     count = np.int64(0)
@@ -273,6 +283,8 @@ def run_row_call(call, inputs, rows, first, end):
         add(call, first, end)
     elif op == c.ROUND:
         round_rows(call, first, end)
+        if end == rows:
+            close_tile(call, rows)
         if call.line > 0 and rows == 1:
             list_lines(call.out, call.gate + 8 * call.outputs, call.outputs, call.line)
     elif op == c.ROPE:
