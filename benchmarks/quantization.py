@@ -10,7 +10,7 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,11 @@ class Direct:
         return model.forward(self.ops, self.config, self.weights, Batch.of([span]), cache)
 
 
+
+ON_CPU = {"q8 on cpu": {"quantize": "q8"}, "q4 on cpu": {"quantize": "q4"},
+          "bfloat16 pages": {"cache_dtype": "bfloat16"}}
+
+
 class Remembering:
     """A model that computes the logits of a window once."""
 
@@ -122,6 +127,12 @@ def direct(llm: nc.LLM, name: str) -> tuple[Direct, float]:
                   else tensors[n].numpy()), {"Q4_0": 4.5, "Q8_0": 8.5}[name]
 
 
+def on_cpu(name: str, options: dict[str, str]) -> tuple[nc.LLM, float]:
+    """The model on the cpu backend, pages as it keeps them, and the bits of a weight there."""
+    llm = nc.load(name, backend="cpu", **options)
+    return llm, {"q8": 8.25, "q4": 4.25, "bfloat16": 16.0, "float32": 32.0}[llm.backend.dtype]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="story5m")
@@ -134,12 +145,15 @@ def main() -> None:
     else:
         tokens = spoken(llm, asked.tokens)
     plain, results = Remembering(llm), {}
-    print(f"{'format':<8}{'bits/weight':>12}{'KL':>12}{'KL p99':>12}{'top-1':>10}{'perplexity ratio':>18}")
-    for name in ("q8", "Q8_0", "q4", "Q4_0"):
-        other, bits = direct(llm, name)
+    print(f"{'format':<18}{'bits/weight':>12}{'KL':>12}{'KL p99':>12}{'top-1':>10}{'perplexity ratio':>18}")
+    contestants = {name: partial(direct, llm, name) for name in ("q8", "Q8_0", "q4", "Q4_0")}
+    for name, options in ON_CPU.items():
+        contestants[name] = partial(on_cpu, asked.model, options)
+    for name, make in contestants.items():
+        other, bits = make()
         found = quality(plain, other, tokens)
         results[name] = {"bits_per_weight": round(bits, 4)} | found.to_dict()
-        print(f"{name:<8}{bits:>12.3f}{found.kl:>12.2e}{found.kl_99:>12.2e}{found.top1:>10.2%}"
+        print(f"{name:<18}{bits:>12.3f}{found.kl:>12.2e}{found.kl_99:>12.2e}{found.top1:>10.2%}"
               f"{found.perplexity_ratio:>18.5f}", flush=True)
     print(json.dumps({"benchmark": "quantization", "machine": platform.platform(), "python": platform.python_version(),
                       "numpy": np.__version__, "model": llm.checkpoint.path.name, "tokens": len(tokens),

@@ -18,7 +18,7 @@ from pynanochat.engine.request import Request
 from pynanochat.errors import BackendError, ContextError, PolicyError, RequestError, TokenizerError
 from pynanochat.output import Output
 from pynanochat.prompt import Prompt, ids_of, prompts_of
-from pynanochat.quantize.formats import Format
+from pynanochat.quantize import formats
 from pynanochat.runner import Facts, Runner, page_counts
 from pynanochat.sampling import SamplingPolicy
 from pynanochat.session import Chat
@@ -147,7 +147,7 @@ def load(
     *,
     backend: str | None = None,
     dtype: str | None = None,
-    quantize: Format | None = None,
+    quantize: formats.Format | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     source: str | None = None,
     step: int | None = None,
@@ -165,7 +165,8 @@ def load(
     and `rope_table_dtype` settle what tensors do not show. `quantize` turns the matrices into "q8" or "q4" on the way;
     reference and torch then run the floats that these stand for. `context` is in tokens, up to ten times sequence_len;
     `context_policy` says what a long chat does at its end: "drop" the oldest turns, "stop", or "error". On the cpu
-    backend `cache_dtype` is the precision of kept keys and values, and `threads` how many work (None: all cores).
+    backend `cache_dtype` is the precision of kept keys and values (None: float32, bfloat16 beside q8 and q4), and
+    `threads` how many work (None: all cores).
     Raises `CheckpointError`, `TokenizerError`, `ConfigError` or `BackendError`.
     """
     if context_policy not in ("drop", "stop", "error"):
@@ -189,7 +190,8 @@ def load(
         raise RequestError(f"cache_dtype is {cache_dtype!r}; expected 'float32' or 'bfloat16'")
     if threads is not None and (type(threads) is not int or threads < 1):
         raise RequestError(f"threads is {threads!r}; expected a whole number from 1")
-    kept = cache_dtype or ("float32" if choice.backend == "cpu" else choice.dtype)
+    weights = checkpoint.quantization(tensors) or choice.dtype
+    kept = cache_dtype or (formats.cache_dtype(weights) if choice.backend == "cpu" else choice.dtype)
     width = {"float64": 8, "float32": 4, "bfloat16": 2}[kept]
     pages = page_counts(cfg, room, STEP_TOKENS, width, cache_bytes)
     try:

@@ -64,13 +64,14 @@ def open_runner(
 ) -> Runner:
     """The runner of a network whose tensors `tensor(name)` gives.
 
-    `cache_dtype` (float32 or bfloat16) and `threads` are settings of the cpu backend; `BackendError` with another.
+    `cache_dtype` (float32 or bfloat16; None: `quantize.formats.cache_dtype`) and `threads` are settings of the cpu
+    backend; `BackendError` with another.
     """
     if choice.backend == "cpu":
         from pynanochat.backends.cpu.runner import CpuRunner
 
         return CpuRunner(cfg, tensor, context=context, pages=pages, dtype=choice.dtype,
-                         cache_dtype=cache_dtype or "float32", threads=threads, reason=choice.reason)
+                         cache_dtype=cache_dtype, threads=threads, reason=choice.reason)
     for name, value in (("cache_dtype", cache_dtype), ("threads", threads)):
         if value is not None:
             raise BackendError(f"{name} is a setting of the cpu backend; the {choice.backend} backend has none")

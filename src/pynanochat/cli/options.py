@@ -51,7 +51,8 @@ class RunningOptions:
     quantize: Annotated[Literal["q8", "q4"] | None, Parameter(
         help="Turn the matrices into 8 or 4 bits while loading.")] = None
     cache_dtype: Annotated[Literal["float32", "bfloat16"] | None, Parameter(
-        help="Precision of kept keys and values on the cpu backend; float32 if left out.")] = None
+        help="Precision of kept keys and values on the cpu backend; if left out float32, bfloat16 beside q8 and "
+             "q4.")] = None
     threads: Annotated[int | None, Parameter(
         help="Threads of the cpu backend; as many as there are cores if left out.")] = None
     context: Annotated[int | None, Parameter(help="Tokens of context, up to ten times sequence_len.")] = None

@@ -74,6 +74,15 @@ def format_of(dtype: object) -> Format | None:
     return next((one for one in FORMATS if one == dtype), None)
 
 
+def cache_dtype(weights: str) -> Literal["float32", "bfloat16"]:
+    """The precision in which keys and values are kept beside such weights, if none is asked for.
+
+    Rounding them to bfloat16 moves predictions by a hundredth of what rounding the weights to q8 does
+    (`benchmarks/quantization.py`), and halves what a long context costs.
+    """
+    return "bfloat16" if weights in FORMATS else "float32"
+
+
 def groups(columns: int) -> int:
     """S: the groups of a row of so many columns."""
     return -(-columns // GROUP)

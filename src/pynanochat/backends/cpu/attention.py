@@ -82,8 +82,8 @@ def _attend(queries: int, bfloat16: bool) -> Any:
                 store_rows(vectors + q * lines + 4 * i, 0, read(place + 4 * i, size - i), 1)
                 store_rows(mixed + q * lines + 4 * i, 0, zeros(1), 1)
         scale = spread(ONE / np.sqrt(np.float32(size)))
-        page, numbers = np.int64(0), table + 4 * first_page
-        page_bytes = width * size * PAGE_TOKENS
+        numbers, page_bytes = table + 4 * first_page, width * size * PAGE_TOKENS
+        page = 0
         while page < pages:  # several pages at once, so that no sum waits for itself
             k0 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page)) * call.kv_heads + head)
             if page + TOGETHER > pages:
@@ -122,7 +122,7 @@ def _attend(queries: int, bfloat16: bool) -> Any:
             low = max(begin - (first_page + page) * PAGE_TOKENS, 0)
             high = min(end - (first_page + page) * PAGE_TOKENS, PAGE_TOKENS)
             weights = scores + 64 * page
-            i = np.int64(0)
+            i = 0
             while i < size:
                 v0 = values + width * i
                 if i + 16 * TOGETHER > size:

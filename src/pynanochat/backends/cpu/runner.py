@@ -22,6 +22,7 @@ from pynanochat.batch import Batch
 from pynanochat.config import GPTConfig
 from pynanochat.ops.plan import Plan
 from pynanochat.ops.record import plan_of
+from pynanochat.quantize import formats
 from pynanochat.quantize.formats import groups
 from pynanochat.quantize.quantizer import matrices
 from pynanochat.rope import rope_tables
@@ -42,7 +43,7 @@ class CpuRunner:
         context: int,
         pages: tuple[int, ...],
         dtype: str = "float32",
-        cache_dtype: str = "float32",
+        cache_dtype: str | None = None,
         threads: int | None = None,
         reason: str = "",
     ) -> None:
@@ -53,7 +54,7 @@ class CpuRunner:
         shapes = {name: (cfg.vocab_size if name == LM_HEAD else shape[0], shape[1])
                   for name, shape in tensor_shapes(cfg).items() if name in set(names)}
         first = tensor(names[0]).dtype
-        quantised = first in ("q8", "q4")
+        quantised = first in formats.FORMATS
         if quantised:
             self.weights = first
             self._matrices = pack_all(names, tensor, first, shapes, count)
@@ -65,10 +66,11 @@ class CpuRunner:
         self._tensor, self._arrays = tensor, {}  # type: ignore[var-annotated]
         cos, sin = rope_tables(cfg, context)
         self._arrays |= {"cos": cos, "sin": sin}
-        self.pages = Pages(cfg, pages, cache_dtype)
+        kept = cache_dtype or formats.cache_dtype(self.weights)
+        self.pages = Pages(cfg, pages, kept)
         self.plan: Plan = plan_of(cfg, names if quantised else ())
-        self._loop = loop(self.level, self.weights, cache_dtype, _log.warning)
-        self._settings = tuple(processor.Setting(text) for text in (self.level, self.weights, cache_dtype))
+        self._loop = loop(self.level, self.weights, kept, _log.warning)
+        self._settings = tuple(processor.Setting(text) for text in (self.level, self.weights, kept))
         self._threads = count
         self._together = rows_together(cfg.n_head, cfg.n_kv_head)
         self._team = self._gather(16)
