@@ -174,7 +174,7 @@ def test_every_kernel_has_a_name_of_its_own() -> None:
                 cell.cell_contents for cell in function.__closure__ or ())):
             visit(other)
 
-    for kernel in (replay.replay, replay.open_step, *linear._BLOCKS.values(),
+    for kernel in (replay.replay, *linear._BLOCKS.values(),
                    *(kernel for pair in attention._KERNELS.values() for kernel in pair)):
         visit(kernel)
     assert len(found) > 30

@@ -50,7 +50,8 @@ def test_a_measurement_holds_everything(cfg, least, backend, form, kept):
     assert (report.model, report.random, report.prompt) == ("tiny", True, 16)
     assert (document["backend"]["name"], document["dtype"]) == (backend, kept)
     assert report.decode_context == 8 + 4 // 2
-    assert report.bytes_per_token == bytes_per_token(cfg, 4, 10, None, None if kept == "float32" else kept)
+    assert report.bytes_per_token == bytes_per_token(
+        cfg, 4, 10, 2 if kept == "q8" else None, None if kept == "float32" else kept)
     assert report.bandwidth_share == pytest.approx(report.bytes_per_token * report.decode / report.bandwidth)
     assert report.memory.peak_bytes >= report.memory.now_bytes > 1 << 20
 

@@ -21,6 +21,7 @@ from pynanochat.backends.cpu.lanes import (
     load_bfloat16,
     load_rows,
     load_vector,
+    prefetch,
     put_f32,
     spread,
     store_rows,
@@ -53,6 +54,12 @@ def softmax(scores, pages, begin, end):
         store_rows(scores + 4 * first, 0, weights, 1)
         totals = totals + weights
     return sum_lanes(totals)
+
+
+@kernel
+def page_after(numbers, page, pages):
+    """The number of a sequence's page; of its last one after the end."""
+    return np.int64(get_i32(numbers + 4 * min(page, pages - 1)))
 
 
 def _attend(queries: int, bfloat16: bool) -> Any:
@@ -97,9 +104,18 @@ def _attend(queries: int, bfloat16: bool) -> Any:
             k1 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page + 4)) * call.kv_heads + head)
             k2 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page + 8)) * call.kv_heads + head)
             k3 = call.keys + page_bytes * (np.int64(get_i32(numbers + 4 * page + 12)) * call.kv_heads + head)
+            n0 = call.keys + page_bytes * (page_after(numbers, page + 4, pages) * call.kv_heads + head)
+            n1 = call.keys + page_bytes * (page_after(numbers, page + 5, pages) * call.kv_heads + head)
+            n2 = call.keys + page_bytes * (page_after(numbers, page + 6, pages) * call.kv_heads + head)
+            n3 = call.keys + page_bytes * (page_after(numbers, page + 7, pages) * call.kv_heads + head)
             p0, p1, p2, p3 = zeros(queries), zeros(queries), zeros(queries), zeros(queries)
             for d in range(size):
                 at = width * PAGE_TOKENS * d
+                if at % 64 == 0:
+                    prefetch(n0 + at)
+                    prefetch(n1 + at)
+                    prefetch(n2 + at)
+                    prefetch(n3 + at)
                 value = broadcast_rows(vectors + 4 * d, lines, queries)
                 p0, p1 = fma(load_kv(k0 + at), value, p0), fma(load_kv(k1 + at), value, p1)
                 p2, p3 = fma(load_kv(k2 + at), value, p2), fma(load_kv(k3 + at), value, p3)
@@ -116,12 +132,16 @@ def _attend(queries: int, bfloat16: bool) -> Any:
             total = softmax(scores + q * score_stride, pages, start - first_page * PAGE_TOKENS,
                             position + 1 - first_page * PAGE_TOKENS)
             put_f32(vectors + q * lines, total)
+        value_bytes = width * PAGE_TOKENS * call.value_stride
         for page in range(pages):
-            number = np.int64(get_i32(table + 4 * (first_page + page)))
-            values = call.values + width * (number * call.kv_heads + head) * PAGE_TOKENS * call.value_stride
+            number = np.int64(get_i32(numbers + 4 * page))
+            values = call.values + value_bytes * (number * call.kv_heads + head)
             low = max(begin - (first_page + page) * PAGE_TOKENS, 0)
             high = min(end - (first_page + page) * PAGE_TOKENS, PAGE_TOKENS)
             weights = scores + 64 * page
+            after = call.values + value_bytes * (page_after(numbers, page + 1, pages) * call.kv_heads + head)
+            for at in range(0, value_bytes, 64):
+                prefetch(after + at)
             i = 0
             while i < size:
                 v0 = values + width * i

@@ -15,6 +15,7 @@ from typing import Any
 import numba
 from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.runtime import rtsys
 
 from pynanochat.backends.cpu.call import CALL, WAVE
 from pynanochat.backends.cpu.processor import Tag
@@ -81,6 +82,12 @@ class _CacheImpl(CompileResultCacheImpl):
 
 class _Cache(FunctionCache):
     _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """As Numba's, without setting up its compiler first, which machine code that is there does not need."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 def _keep_on_disk() -> None:

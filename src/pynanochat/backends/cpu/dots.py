@@ -181,18 +181,6 @@ low_levels4, high_levels4 = _codes4(0, signed=True), _codes4(1, signed=True)  # 
 
 
 @intrinsic
-def prefetch(context, address):
-    """Ask for the cache line at an address, into the second cache."""
-
-    def build(context, builder, sig, args):
-        ask = function(builder, "llvm.prefetch.p0", ir.VoidType(), [ir.PointerType(I8), I32, I32, I32])
-        builder.call(ask, [pointer(builder, args[0], I8), I32(0), I32(2), I32(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), build
-
-
-@intrinsic
 def put_codes(context, address, codes):
     """Keep 64 codes at an address."""
 

@@ -245,6 +245,18 @@ load_first = _first_loader(F32, lambda builder, value: value)  # (address, count
 bfloat16_first = _first_loader(I16, _float_of_high_half)
 
 
+@intrinsic
+def prefetch(context, address):
+    """Ask for the cache line at an address, into the second cache."""
+
+    def build(context, builder, sig, args):
+        ask = function(builder, "llvm.prefetch.p0", ir.VoidType(), [ir.PointerType(I8), I32, I32, I32])
+        builder.call(ask, [pointer(builder, args[0], I8), I32(0), I32(2), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), build
+
+
 # --- storing
 
 

@@ -23,7 +23,6 @@ from pynanochat.backends.cpu.dots import (
     high_levels4,
     low_codes4,
     low_levels4,
-    prefetch,
     put_codes,
     starts,
 )
@@ -39,6 +38,7 @@ from pynanochat.backends.cpu.lanes import (
     load_first,
     load_rows,
     load_vector,
+    prefetch,
     spread,
     store_first,
     store_rows,
@@ -51,7 +51,7 @@ SCALE_BYTES = 32  # sixteen bfloat16 scales
 AHEAD = 16384  # bytes before they are needed that weights are asked for
 LINES_AHEAD = 24  # the same where lines are skipped
 SPARSE_BELOW = 1.5  # times more lines must there be than are in use for skipping to pay
-FEWEST_FOR_TILES = 6  # rows; fewer are faster four by four
+FEWEST_FOR_TILES = {8: 6, 4: 9}  # rows by bits; fewer are faster four by four
 
 
 @kernel
@@ -173,7 +173,7 @@ def unpack4(level, w, groups, out):
 
 def _whole_block(bits: int) -> Any:
     one, four, sparse = _whole(1, bits), _whole(4, bits), _sparse(bits)
-    group_bytes = 128 * bits
+    group_bytes, fewest = 128 * bits, FEWEST_FOR_TILES[bits]
 
     @kernel_of(bits)
     def block_of(level, call, block, rows, scratch):
@@ -185,12 +185,12 @@ def _whole_block(bits: int) -> Any:
             if SPARSE_BELOW * count < groups * (GROUP // call.line):
                 finish(call, block, 0, 1, sparse(level, w, call.w_stride, groups, call.x, call.gate))
                 return
-        if has_tiles(level) and rows >= FEWEST_FOR_TILES:
+        if has_tiles(level) and rows >= fewest:
             codes = w
             if bits == 4:
                 codes = scratch + amx.TILE_BYTES
                 unpack4(level, w, groups, codes)
-            while rows - row >= FEWEST_FOR_TILES:
+            while rows - row >= fewest:
                 valid = min(rows - row, 16)
                 totals = tile_totals(
                     level, codes, AHEAD if bits == 8 and row == 0 else 0, w + groups * group_bytes, groups,

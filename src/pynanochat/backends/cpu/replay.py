@@ -21,6 +21,7 @@ from pynanochat.backends.cpu.rows import run_row_call
 LINE = 64  # bytes; numbers that different threads change lie on different lines
 EPOCH, INSIDE, STOP, ASLEEP = 0, LINE, 2 * LINE, 3 * LINE  # offsets in the threads' shared memory; one ASLEEP each
 COUNTERS = 2 * LINE  # bytes of a wave's two counters: pieces taken, pieces done
+OPEN = -1  # instead of a thread
 PIECES = 8  # of a wave for each thread, at most
 PATIENCE = 20_000  # pauses that a worker waits for the next step before it sleeps: about half a millisecond
 CONFIGURATION_BYTES = 64
@@ -87,14 +88,22 @@ def walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch,
 
 
 @kernel
-def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):
-    """Thread 0 runs the step that is open and closes it; the others join steps until none comes for a while."""
-    if thread == 0:
-        walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
-        fetch_add(shared + EPOCH, 1)  # even: closed
-        while fetch(shared + INSIDE) > 0:
-            pause()
-        return
+def open_step(shared, counters, waves, threads):
+    """Let the workers in; a bit is set in the answer for each that sleeps and has to be woken."""
+    for w in range(waves):
+        exchange(counters + w * COUNTERS, 0)
+        exchange(counters + w * COUNTERS + LINE, 0)
+    fetch_add(shared + EPOCH, 1)  # odd: open
+    asleep = np.int64(0)
+    for thread in range(1, threads):
+        if exchange(shared + ASLEEP + LINE * thread, 0) == 1:
+            asleep |= np.int64(1) << thread
+    return asleep
+
+
+@kernel
+def join_steps(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):
+    """A worker's part in the steps that are open, until it is to stop or none has come for a while."""
     last, waited = np.int64(0), 0
     while fetch(shared + STOP) == 0:
         epoch = fetch(shared + EPOCH)
@@ -115,17 +124,18 @@ def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counter
 
 
 @kernel
-def open_step(shared, counters, waves, threads):
-    """Let the workers in; a bit is set in the answer for each that sleeps and has to be woken."""
-    for w in range(waves):
-        exchange(counters + w * COUNTERS, 0)
-        exchange(counters + w * COUNTERS + LINE, 0)
-    fetch_add(shared + EPOCH, 1)  # odd: open
-    asleep = np.int64(0)
-    for thread in range(1, threads):
-        if exchange(shared + ASLEEP + LINE * thread, 0) == 1:
-            asleep |= np.int64(1) << thread
-    return asleep
+def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):
+    """All that is compiled, behind one door: OPEN a step, run it and close it (thread 0), or join steps."""
+    if thread == OPEN:
+        return open_step(shared, counters, len(waves), threads)
+    if thread == 0:
+        walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
+        fetch_add(shared + EPOCH, 1)  # even: closed
+        while fetch(shared + INSIDE) > 0:
+            pause()
+    else:
+        join_steps(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread)
+    return np.int64(0)
 
 
 replay: Any = _replay

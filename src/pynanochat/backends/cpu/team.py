@@ -37,6 +37,7 @@ class Team:
             (*settings, program.calls, program.waves, self.counts, self.inputs, address_of(self._shared),
              address_of(self._counters), address_of(self._scratch[thread]), self.threads, thread)
             for thread in range(self.threads)]
+        self._opening = (*self._arguments[0][:-1], replay.OPEN)
         self._loop = loop
         self._beds = [threading.Lock() for _ in range(self.threads)]
         for thread in range(1, self.threads):
@@ -48,8 +49,7 @@ class Team:
     def run(self, first: int, end: int) -> None:
         """Run the waves from `first` up to `end` with the counts and inputs that are set."""
         self.counts[3], self.counts[4] = first, end
-        asleep = _open_step(address_of(self._shared), address_of(self._counters), len(self.program.waves),
-                            self.threads)
+        asleep = self._loop(*self._opening)
         while asleep:
             thread = asleep.bit_length() - 1
             self._beds[thread].release()
@@ -59,10 +59,6 @@ class Team:
     def close(self) -> None:
         """Send the workers home."""
         self._finalizer()
-
-
-def _open_step(shared: int, counters: int, waves: int, threads: int) -> int:
-    return int(replay.open_step(shared, counters, waves, threads))
 
 
 def _work(loop: Any, arguments: tuple[Any, ...], bed: threading.Lock, shared: NDArray[np.uint8]) -> None:
