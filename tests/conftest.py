@@ -3,6 +3,9 @@
 import os
 
 import hypothesis
+import pytest
+
+from pynanochat.backends.cpu import compiled, processor
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # test processes share the cores; spinning threads do not
     os.environ.setdefault(variable, "1")
@@ -10,3 +13,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # test processes s
 # A quick run draws the same cases each time, so that it means the same each time; `make soak` draws new ones.
 hypothesis.settings.register_profile("pynanochat", derandomize=not os.environ.get("NANOCHAT_SOAK"), deadline=None)
 hypothesis.settings.load_profile("pynanochat")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the bundled model's kernels once, before several processes need them and say on stderr that they do."""
+    if not hasattr(config, "workerinput"):
+        compiled.loop(processor.choose_level(), "bfloat16", "float32")

@@ -62,7 +62,7 @@ class LLM:
     def __repr__(self) -> str:
         facts = self.backend
         return (f"LLM({self.checkpoint.path.name}, {self.checkpoint.generation}, {self.config.n_layer} layers, "
-                f"{facts.name} on {facts.device} in {facts.dtype})")
+                f"{facts.name} in {facts.dtype})")
 
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """float32 (T, V): for each token the logits of the one after it, softcapped as the model defines."""

@@ -16,9 +16,9 @@ from pynanochat.config import GPTConfig
 class Facts:
     """What a backend says of itself."""
 
-    name: str  # reference, torch
-    device: str  # cpu, cuda:0 (NVIDIA H200)
-    dtype: str  # of weights and activations
+    name: str  # cpu, torch, reference
+    device: str  # 2 threads (avx512vnni); cpu; cuda:0 (NVIDIA H200)
+    dtype: str  # of weights and activations; on the cpu backend of the weights, all else is float32 there
     pages: tuple[int, ...]  # of each layer group
     cache_bytes: int
     weight_bytes: int

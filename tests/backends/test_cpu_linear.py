@@ -9,7 +9,7 @@ import pytest
 
 from pynanochat.backends.cpu import call as c
 from pynanochat.backends.cpu.amx import TILE_BYTES, configuration, configure, release
-from pynanochat.backends.cpu.linear import linear_block
+from pynanochat.backends.cpu.linear import linear_blocks
 from pynanochat.backends.cpu.packed import Weight, address_of, block_bytes, float_weight, memory, pack
 from pynanochat.backends.cpu.processor import LEVELS, Setting, kernel, levels
 from pynanochat.backends.cpu.rows import list_lines
@@ -17,15 +17,14 @@ from pynanochat.quantize import formats
 from pynanochat.quantize.formats import GROUP, QuantizedTensor, groups
 from pynanochat.tensor import Tensor, round_bfloat16
 
-SHAPES = [(16, 64), (40, 192), (33, 130), (7, 20)]  # outputs, columns
+SHAPES = [(16, 64), (40, 192), (33, 130), (7, 20), (140, 70)]  # outputs, columns
 ROWS = (1, 2, 4, 5, 7, 16, 23)
 
 
 @kernel
 def all_blocks(level, weights, call, rows, scratch):
     configure(level, scratch)
-    for block in range((call.outputs + 15) // 16):
-        linear_block(level, weights, call, block, rows, scratch + 64)
+    linear_blocks(level, weights, call, 0, (call.outputs + 15) // 16, rows, scratch + 64)
     release(level)
 
 

@@ -39,7 +39,7 @@ def test_slash_commands(call, tiny, tmp_path):
     assert saved["system"] == "Be kind."
     assert [m["content"] for m in saved["messages"] if m["role"] == "user"] == ["one", "/slash"]
     for part in ("taken back: two", "temperature is 0", "top_k is 3", "tools is off", "max_tokens", "2 turns written",
-                 "forgotten", "nothing to take back", "2 turns read", "conversation  2 turns", "reference on cpu",
+                 "forgotten", "nothing to take back", "2 turns read", "conversation  2 turns", "in float32",
                  "/retry", "at temperature 0 the answer is the same"):
         assert part in err, part
     assert "never said" not in out + err

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from pynanochat.checkpoint.lazy_tensors import LazyTensors, derived, kinds
+from pynanochat.checkpoint.mapped_file import release
 from pynanochat.checkpoint.quantized_tensors import quantization
 from pynanochat.config import GPTConfig
 from pynanochat.errors import ConfigError, TokenizerError, UnsupportedError
-from pynanochat.quantize.formats import AnyTensor
+from pynanochat.quantize.formats import AnyTensor, QuantizedTensor
 from pynanochat.quantize.quantizer import matrices
 from pynanochat.tensor import FLOAT_DTYPES, Tensor
 from pynanochat.weights import LM_HEAD, WTE, Shape, check_tensors, value_embed
@@ -37,6 +38,8 @@ class Checkpoint:
         """Raise `DamagedFileError` if a weight is not a finite number; reads every tensor once."""
         for name, tensor in self.tensors.items():
             tensor.check_finite(name, str(self.path))
+            for array in (tensor.codes, tensor.scales) if isinstance(tensor, QuantizedTensor) else (tensor.data,):
+                release(array)
 
 
 class HasVocabulary(Protocol):

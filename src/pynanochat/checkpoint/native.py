@@ -15,7 +15,7 @@ from typing import Any
 
 from pynanochat.checkpoint import json_file, safetensors_file
 from pynanochat.checkpoint.checkpoint import Checkpoint, check_network, described
-from pynanochat.checkpoint.mapped_file import map_file, read_small
+from pynanochat.checkpoint.mapped_file import read_small, sha256
 from pynanochat.checkpoint.quantized_tensors import joined, quantization, split
 from pynanochat.checkpoint.staging import HashingFile
 from pynanochat.config import GPTConfig
@@ -119,8 +119,7 @@ def _check_files(folder: Path, sums: dict[str, Any]) -> None:
             continue
         path = folder / name
         try:
-            with map_file(path) as view:
-                found = hashlib.sha256(view).hexdigest()
+            found = sha256(path)
         except NotFoundError:
             raise NotFoundError(f"{path} is missing; get an intact copy of the folder") from None
         if found != sums[name]:

@@ -34,6 +34,7 @@ from pynanochat.backends.cpu.lanes import (
     first_rows,
     get_i32,
     iload_rows,
+    izeros,
     load_bfloat16,
     load_first,
     load_rows,
@@ -49,6 +50,7 @@ from pynanochat.quantize.formats import GROUP
 
 SCALE_BYTES = 32  # sixteen bfloat16 scales
 AHEAD = 16384  # bytes before they are needed that weights are asked for
+AHEAD_OF_FOUR = 2048  # the same in each of four streams
 LINES_AHEAD = 24  # the same where lines are skipped
 SPARSE_BELOW = 1.5  # times more lines must there be than are in use for skipping to pay
 FEWEST_FOR_TILES = {8: 6, 4: 9}  # rows by bits; fewer are faster four by four
@@ -78,6 +80,13 @@ def finish(call, block, row, valid, totals):
         store_first(out, call.out_stride, totals, valid, count)
 
 
+@kernel
+def is_sparse(call):
+    """Whether so few lines are in use that reading those alone is faster."""
+    count = np.int64(get_i32(call.gate + 8 * call.columns))
+    return SPARSE_BELOW * count < call.columns * (GROUP // call.line)
+
+
 def _whole(rows: int, bits: int) -> Any:
     """The kernel of a few rows of q8 or q4."""
     group_bytes = 128 * bits
@@ -94,15 +103,46 @@ def _whole(rows: int, bits: int) -> Any:
                 for j in range(16):
                     dots = add_dots(level, dots, codes8(level, w + 64 * j), x + 4 * j, x_stride)
             else:
+                others = izeros(rows)  # two sums of whole numbers wait less than one, and add up to the same
                 for j in range(8):
                     dots = add_dots(level, dots, low_codes4(level, w + 64 * j), x + 8 * j, x_stride)
-                    dots = add_dots(level, dots, high_codes4(level, w + 64 * j), x + 8 * j + 4, x_stride)
+                    others = add_dots(level, others, high_codes4(level, w + 64 * j), x + 8 * j + 4, x_stride)
+                dots = dots + others
             scale = load_bfloat16(scales) * broadcast_rows(notes + 4 * g, notes_stride, rows)
             totals = fma(to_float(dots), scale, totals)
             w, x, scales = w + group_bytes, x + GROUP, scales + SCALE_BYTES
         return totals
 
     return totals_of
+
+
+@kernel
+def four_blocks(level, w, stride, groups, x, notes):
+    """One row and four blocks of q8: four streams keep more of the memory busy than one."""
+    w0, w1, w2, w3 = w, w + stride, w + 2 * stride, w + 3 * stride
+    scales = w + groups * 1024
+    t0, t1, t2, t3 = zeros(1), zeros(1), zeros(1), zeros(1)
+    for g in range(groups):
+        d0 = starts(level, notes + 4 * (groups + g), 0, 1)
+        d1, d2, d3 = d0, d0, d0
+        for j in range(16):
+            at, values = 64 * j, x + 4 * j
+            prefetch(w0 + AHEAD_OF_FOUR + at)
+            prefetch(w1 + AHEAD_OF_FOUR + at)
+            prefetch(w2 + AHEAD_OF_FOUR + at)
+            prefetch(w3 + AHEAD_OF_FOUR + at)
+            d0 = add_dots(level, d0, codes8(level, w0 + at), values, 0)
+            d1 = add_dots(level, d1, codes8(level, w1 + at), values, 0)
+            d2 = add_dots(level, d2, codes8(level, w2 + at), values, 0)
+            d3 = add_dots(level, d3, codes8(level, w3 + at), values, 0)
+        scale = broadcast(notes + 4 * g)
+        t0 = fma(to_float(d0), load_bfloat16(scales) * scale, t0)
+        t1 = fma(to_float(d1), load_bfloat16(scales + stride) * scale, t1)
+        t2 = fma(to_float(d2), load_bfloat16(scales + 2 * stride) * scale, t2)
+        t3 = fma(to_float(d3), load_bfloat16(scales + 3 * stride) * scale, t3)
+        w0, w1, w2, w3 = w0 + 1024, w1 + 1024, w2 + 1024, w3 + 1024
+        x, scales = x + GROUP, scales + SCALE_BYTES
+    return t0, t1, t2, t3
 
 
 def _sparse(bits: int) -> Any:
@@ -171,20 +211,18 @@ def unpack4(level, w, groups, out):
         put_codes(out + 128 * line + 64, high_levels4(level, w + 64 * line))
 
 
-def _whole_block(bits: int) -> Any:
+def _whole_blocks(bits: int) -> Any:
     one, four, sparse = _whole(1, bits), _whole(4, bits), _sparse(bits)
     group_bytes, fewest = 128 * bits, FEWEST_FOR_TILES[bits]
 
     @kernel_of(bits)
-    def block_of(level, call, block, rows, scratch):
+    def one_block_of(level, call, block, rows, scratch):
         groups = call.columns
         w = call.w + block * call.w_stride
         row = 0
-        if rows == 1 and call.line > 0:
-            count = np.int64(get_i32(call.gate + 8 * groups))
-            if SPARSE_BELOW * count < groups * (GROUP // call.line):
-                finish(call, block, 0, 1, sparse(level, w, call.w_stride, groups, call.x, call.gate))
-                return
+        if rows == 1 and call.line > 0 and is_sparse(call):
+            finish(call, block, 0, 1, sparse(level, w, call.w_stride, groups, call.x, call.gate))
+            return
         if has_tiles(level) and rows >= fewest:
             codes = w
             if bits == 4:
@@ -209,7 +247,23 @@ def _whole_block(bits: int) -> Any:
                          call.gate + row * call.gate_stride, call.gate_stride)
             finish(call, block, row, 1, totals)
 
-    return block_of
+    @kernel_of("several", bits)
+    def blocks_of(level, call, first, end, rows, scratch):
+        block, groups = first, call.columns
+        if bits == 8 and rows == 1 and (call.line == 0 or not is_sparse(call)):
+            while end - block >= 4:
+                t0, t1, t2, t3 = four_blocks(level, call.w + block * call.w_stride, call.w_stride, groups, call.x,
+                                             call.gate)
+                finish(call, block, 0, 1, t0)
+                finish(call, block + 1, 0, 1, t1)
+                finish(call, block + 2, 0, 1, t2)
+                finish(call, block + 3, 0, 1, t3)
+                block += 4
+        while block < end:
+            one_block_of(level, call, block, rows, scratch)
+            block += 1
+
+    return blocks_of
 
 
 def _floats(rows: int, bfloat16: bool) -> Any:
@@ -254,39 +308,40 @@ def _floats(rows: int, bfloat16: bool) -> Any:
     return floats_of
 
 
-def _float_block(bfloat16: bool) -> Any:
+def _float_blocks(bfloat16: bool) -> Any:
     one, four = _floats(1, bfloat16), _floats(4, bfloat16)
 
     @kernel_of(bfloat16)
-    def block_of(level, call, block, rows, scratch):
-        row = 0
-        while rows - row > 1:
-            valid = min(rows - row, 4)
-            four(call, block, row, valid, scratch)
-            finish(call, block, row, valid, load_rows(scratch, 64, 4, 4))
-            row += 4
-        if row < rows:
-            one(call, block, row, 1, scratch)
-            finish(call, block, row, 1, load_vector(scratch))
+    def blocks_of(level, call, first, end, rows, scratch):
+        for block in range(first, end):
+            row = 0
+            while rows - row > 1:
+                valid = min(rows - row, 4)
+                four(call, block, row, valid, scratch)
+                finish(call, block, row, valid, load_rows(scratch, 64, 4, 4))
+                row += 4
+            if row < rows:
+                one(call, block, row, 1, scratch)
+                finish(call, block, row, 1, load_vector(scratch))
 
-    return block_of
-
-
-_BLOCKS = {"q8": _whole_block(8), "q4": _whole_block(4), "float32": _float_block(False),
-           "bfloat16": _float_block(True)}
+    return blocks_of
 
 
-def linear_block(level: Any, weights: Any, call: Any, block: int, rows: int, scratch: int) -> None:
-    """Sixteen outputs of all rows, in the kernel of the weights' format."""
+_BLOCKS = {"q8": _whole_blocks(8), "q4": _whole_blocks(4), "float32": _float_blocks(False),
+           "bfloat16": _float_blocks(True)}
+
+
+def linear_blocks(level: Any, weights: Any, call: Any, first: int, end: int, rows: int, scratch: int) -> None:
+    """The blocks of sixteen outputs from `first` up to `end`, of all rows, in the kernel of the weights' format."""
     raise NotImplementedError("compiled code only")
 
 
-@overload(linear_block)
-def _linear_block(level, weights, call, block, rows, scratch):
+@overload(linear_blocks)
+def _linear_blocks(level, weights, call, first, end, rows, scratch):
     chosen = _BLOCKS[weights.text]
 
-    def run(level, weights, call, block, rows, scratch):
-        chosen(level, call, block, rows, scratch)
+    def run(level, weights, call, first, end, rows, scratch):
+        chosen(level, call, first, end, rows, scratch)
 
     return run
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pynanochat.checkpoint.mapped_file import release
 from pynanochat.quantize.formats import GROUP, QuantizedTensor, groups
 from pynanochat.tensor import Tensor, round_bfloat16
 
@@ -123,20 +124,3 @@ def float_weight(tensor: Tensor, kind: str, outputs: int) -> Weight:
     """A matrix of floats, its first `outputs` rows."""
     array = as_floats(tensor, kind)
     return Weight(array, array.strides[0], outputs, array.shape[1])
-
-
-def release(array: NDArray[Any]) -> None:
-    """Let go of the memory of a mapped file that has been read; it is read again if it is asked for."""
-    if array.flags.writeable:
-        return  # no file
-    base: Any = array
-    while base is not None and not isinstance(base, mmap.mmap):
-        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
-    if base is None or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    start = array.__array_interface__["data"][0] - address_of(np.frombuffer(base, np.uint8))
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    end = (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-    if end > first:
-        base.madvise(mmap.MADV_DONTNEED, first, end - first)
-

@@ -14,7 +14,7 @@ from pynanochat.backends.cpu import amx
 from pynanochat.backends.cpu import call as c
 from pynanochat.backends.cpu.atomics import exchange, fetch, fetch_add, pause
 from pynanochat.backends.cpu.attention import attend_block
-from pynanochat.backends.cpu.linear import has_tiles, linear_block
+from pynanochat.backends.cpu.linear import has_tiles, linear_blocks
 from pynanochat.backends.cpu.processor import kernel
 from pynanochat.backends.cpu.rows import run_row_call
 
@@ -60,8 +60,9 @@ def run_piece(level, weights, cache, calls, wave, counts, inputs, first, end, sc
         before = 0
         for i in range(wave.first, wave.end):
             blocks = (calls[i].outputs + 15) // 16
-            for block in range(max(first - before, 0), min(end - before, blocks)):
-                linear_block(level, weights, calls[i], block, rows, scratch)
+            start, stop = max(first - before, 0), min(end - before, blocks)
+            if start < stop:
+                linear_blocks(level, weights, calls[i], start, stop, rows, scratch)
             before += blocks
 
 

@@ -77,7 +77,7 @@ class CpuRunner:
         weight_bytes = sum(weight.array.nbytes for weight in self._matrices.values()) + sum(
             array.nbytes for array in self._arrays.values())
         self.facts = Facts(
-            "cpu", f"cpu ({self.level}, {count} thread{'s' * (count > 1)})", self.weights, pages,
+            "cpu", f"{count} thread{'s' * (count > 1)} ({self.level})", self.weights, pages,
             self.pages.nbytes, weight_bytes, reason)
 
     def forward(self, batch: Batch) -> HostLogits:
