@@ -41,7 +41,7 @@ def measure(folder: Path, backend: str, dtype: str) -> dict[str, float]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--backend", action="append", help="name:dtype, may be given again; default all on the CPU")
-    asked = options.parse_args().backend or ["reference:float32", "reference:float64", "torch:float32",
+    asked = options.parse_args().backend or ["cpu:float32", "reference:float32", "reference:float64", "torch:float32",
                                              "torch:bfloat16"]
     folders = sorted((ROOT / "models").iterdir())
     results: dict[str, dict[str, dict[str, float]]] = {}

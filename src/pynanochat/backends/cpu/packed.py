@@ -7,6 +7,7 @@ next four columns in their high halves.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,12 +56,21 @@ def memory(size: int) -> NDArray[np.uint8]:
     """Zeros on whole cache lines, in large pages where the system gives them: fewer of them to look up."""
     if size == 0:
         return np.zeros(0, np.uint8)
-    region = mmap.mmap(-1, size + _HUGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        region.madvise(mmap.MADV_HUGEPAGE)
+    region = _private(size + _HUGE)
     whole = np.frombuffer(region, np.uint8)
     start = -address_of(whole) % _HUGE
     return whole[start : start + size]
+
+
+def _private(size: int) -> mmap.mmap:
+    """Anonymous memory of this process alone: shared memory gets no large pages."""
+    if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
+        return mmap.mmap(-1, size)
+    region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            region.madvise(mmap.MADV_HUGEPAGE)
+    return region
 
 
 def pack_all(
