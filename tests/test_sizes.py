@@ -117,8 +117,8 @@ def test_quantised_weights_count_with_their_scales(kind, codes):
     for rest, width in (("float32", 4), ("bfloat16", 2)):
         sizes = Sizes.of(SMALL, kind, 400, rest=rest)
         assert sizes.weight_bytes == weight_bytes(SMALL, width, kind) == size + (total - matrices) * width
-        assert sizes.kv_bytes == kv_bytes(SMALL, 400)
-        assert sizes.bytes_per_token == size + (96 + 17 + 64 + 64 + 3 * 32) * width + kv_bytes(SMALL, 400)
-        assert sizes.bytes_per_token == bytes_per_token(SMALL, width, 400, 4, kind)
+        assert sizes.kv_bytes == kv_bytes(SMALL, 400, 2)
+        assert sizes.bytes_per_token == size + (96 + 17 + 64 + 64 + 3 * 32) * width + kv_bytes(SMALL, 400, 2)
+        assert sizes.bytes_per_token == bytes_per_token(SMALL, width, 400, 2, kind)
         assert (sizes.dtype, sizes.parameters) == (kind, parameters(SMALL))
     assert weight_bytes(SMALL) == 4 * total

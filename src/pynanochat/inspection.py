@@ -61,9 +61,9 @@ class Inspection:
         return sum(tensor.nbytes for tensor in self.tensors)
 
     def plan(self) -> Plan:
-        """What a backend that replays plans runs for this network, with weights in the dtype of `sizes`."""
-        quantised = matrices(self.config) if format_of(self.sizes.dtype) else ()
-        return plan_of(self.config, quantised)
+        """What the cpu backend runs for this network, with weights as they are stored, or in q8 or q4 as `sizes` is."""
+        quantised = any(format_of(kind) for kind in (self.sizes.dtype, *(tensor.dtype for tensor in self.tensors)))
+        return plan_of(self.config, matrices(self.config) if quantised else ())
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values."""

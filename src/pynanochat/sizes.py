@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pynanochat.config import GPTConfig
 from pynanochat.errors import ConfigError
-from pynanochat.quantize.formats import FORMATS, Format, format_of, quantized_bytes
+from pynanochat.quantize.formats import FORMATS, Format, cache_dtype, format_of, quantized_bytes
 from pynanochat.quantize.quantizer import matrices
 from pynanochat.weights import BIGRAM_EMBED, LM_HEAD, SMEAR_GATE, WTE, tensor_shapes
 
@@ -108,13 +108,13 @@ class Sizes:
     def of(cls, cfg: GPTConfig, dtype: str = "float32", context: int | None = None, *, rest: str = "float32") -> Sizes:
         """The sizes with weights and cache in `dtype`, at `context` tokens (None: sequence_len).
 
-        In q8 and q4 the tensors that are not quantised are in `rest` and the cache is in float32.
+        In q8 and q4 the tensors that are not quantised are in `rest`, and the cache is as the cpu backend keeps it.
         """
         format = format_of(dtype)  # noqa: A001
         width = _DTYPE_BYTES.get(dtype if format is None else rest)
         if width is None:
             raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join((*_DTYPE_BYTES, *FORMATS))}")
-        value_width = width if format is None else _DTYPE_BYTES["float32"]
+        value_width = width if format is None else _DTYPE_BYTES[cache_dtype(format)]
         tokens = cfg.sequence_len if context is None else context
         groups = parameters(cfg)
         return cls(

@@ -198,3 +198,60 @@ def test_kernels_are_kept_on_disk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch
         (tmp_path / "file").write_text("no folder")
         assert compiled.cache_folder() == tmp_path / "file" / "below"
         assert compiled._Locator.from_function(None, "") is None
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_an_interrupt_leaves_no_step_open(threads: int) -> None:
+    """Ctrl-C may come at any line of Python: between opening a step and leading it, and while sleepers are woken."""
+    cfg = CONFIGS["small heads"]
+    one = runner(cfg, threads=threads)
+    batch = Batch.of([span(cfg, TOKENS[:40])])
+    wanted = one.forward(batch).numpy()
+    real = one._team._loop
+    for pause in (0, 0.05) * 20:
+        time.sleep(pause)
+        calls = 0
+
+        def interrupted(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            result = real(*arguments)
+            if calls == 2:  # the first finishes what was open, the second opens
+                raise KeyboardInterrupt
+            return result
+
+        one._team._loop = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            one.forward(batch)
+        one._team._loop = real
+        assert np.array_equal(one.forward(batch).numpy(), wanted)
+
+
+def test_a_damaged_cache_is_compiled_again(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files cut, emptied, scrambled or exchanged count as missing; nothing of them runs."""
+    files = compiled._SealedFiles(cache_path=str(tmp_path), filename_base="loop", source_stamp="s")
+    files.save("a", {"code": b"A" * 100})
+    files.save("b", {"code": b"B" * 100})
+    assert files.load("a") == {"code": b"A" * 100}
+    assert files.load("c") is None
+    index, first, second = (tmp_path / f"loop.{name}" for name in ("nbi", "1.nbc", "2.nbc"))
+    kept = {path: path.read_bytes() for path in (index, first, second)}
+    for path in kept:
+        for damage in (b"", kept[path][:40], kept[path][:-1], bytes(len(kept[path])), kept[path][32:]):
+            path.write_bytes(damage)
+            assert files.load("a") is None or path == second
+            path.write_bytes(kept[path])
+    first.write_bytes(kept[second])  # as two processes that save at once may leave them
+    compiled._seal(str(first))
+    assert files.load("a") is None
+    first.write_bytes(kept[first])
+    compiled._seal(str(first))
+    other = compiled._SealedFiles(cache_path=str(tmp_path), filename_base="loop", source_stamp="t")
+    assert other.load("a") is None, "code of another source"
+
+    def full(overloads: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(files, "_save_index", full)
+    files.save("d", 1)
+    assert files.load("d") is None

@@ -68,8 +68,11 @@ def open_runner(
     backend; `BackendError` with another.
     """
     if choice.backend == "cpu":
-        from pynanochat.backends.cpu.runner import CpuRunner
-
+        try:
+            from pynanochat.backends.cpu.runner import CpuRunner
+        except ImportError as error:
+            raise BackendError(f"the cpu backend needs numba, which cannot be imported ({error}); pip install numba, "
+                               "or use --backend reference") from None
         return CpuRunner(cfg, tensor, context=context, pages=pages, dtype=choice.dtype,
                          cache_dtype=cache_dtype, threads=threads, reason=choice.reason)
     for name, value in (("cache_dtype", cache_dtype), ("threads", threads)):

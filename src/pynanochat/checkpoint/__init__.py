@@ -162,8 +162,8 @@ def save(
         made = _convert(made, dtype, leave=() if quantize is None else (quantize,))
     found = quantization(made)
     if found is not None and format != "native":
-        raise UnsupportedError(f"the {format} format has no place for {found} weights; convert the float original, or "
-                               "give dtype float32 to store the numbers that they stand for")
+        raise UnsupportedError(f"the {format} format has no place for {found} weights; leave quantize out, convert the "
+                               "float original, or give dtype float32 to store the numbers that they stand for")
     with staging.replacing(target) as folder, np.errstate(over="ignore"):  # check_range raises instead
         write(folder, config, made, tokenizer, dict(meta or {}))
         with _refusals(folder, target):

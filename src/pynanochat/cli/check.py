@@ -50,6 +50,8 @@ def check(
     if seed < 0:
         raise RequestError(f"--seed is {seed}; expected 0 or more")
     if trace:
+        if backend not in (None, "cpu"):
+            raise RequestError(f"--backend {backend} with --trace: only the cpu backend replays a plan; leave it out")
         return _trace(model, quantize, seed, verbose, json)
     if model is not None or quantize is not None:
         raise RequestError("a model and --quantize belong to --trace; the checks themselves run on a network of their "

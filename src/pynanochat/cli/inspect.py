@@ -21,7 +21,7 @@ def inspect(
     *,
     tensors: Annotated[bool, Parameter(help="List every tensor.")] = False,
     plan: Annotated[bool, Parameter(
-        help="List the calls that the cpu backend runs; with --dtype q8 or q4, those of quantised weights.")] = False,
+        help="List the calls that the cpu backend runs; with --dtype q8 or q4, those of weights in it.")] = False,
     dtype: Annotated[Literal["float32", "float64", "bfloat16", "q8", "q4"], Parameter(
         help="Precision that sizes are told for.")] = "float32",
     context: Annotated[int | None, Parameter(help="Tokens that sizes are told for; sequence_len if left out.")] = None,

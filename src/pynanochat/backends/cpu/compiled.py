@@ -5,6 +5,7 @@ Numba's own cache looks at the one file that holds a function; this one at every
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -14,27 +15,35 @@ from typing import Any
 
 import numba
 from numba.core import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.runtime import rtsys
 
+from pynanochat import __version__
 from pynanochat.backends.cpu.call import CALL, WAVE
 from pynanochat.backends.cpu.processor import Tag
 from pynanochat.backends.cpu.replay import replay
+from pynanochat.errors import BackendError
 
 VARIABLE = "NUMBA_CACHE_DIR"
-_FOLDERS = (Path(__file__).parent, Path(__file__).parents[2] / "quantize")
+_PACKAGE = Path(__file__).parents[2]
+_SOURCES = ("backends/cpu/*.py", "quantize/*.py", "batch.py", "tensor.py")
 
 
 def loop(level: str, weights: str, pages: str, say: Callable[[str], None] | None = None) -> Any:
     """The function that replays a plan; `say` is told when it has to be compiled first, which takes seconds."""
     records = [types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (CALL, WAVE)]
     numbers = types.Array(types.int64, 1, "C")
+    if not hasattr(replay, "overloads"):
+        raise BackendError("NUMBA_DISABLE_JIT is set, and the cpu backend is compiled code; unset it, or use "
+                           "--backend reference")
     signature = (Tag(level), Tag(weights), Tag(pages), *records, numbers, numbers,
                  types.int64, types.int64, types.int64, types.int64, types.int64)
     if signature not in replay.overloads:
         _keep_on_disk()
         if say is not None and not _on_disk(signature):
-            say(f"compiling the {weights} kernels for this processor ({level}); they are kept for the next start")
+            kept = (f"they are kept in {cache_folder()}" if isinstance(replay._cache, _Cache)
+                    else f"they cannot be kept, as {cache_folder()} cannot be written")
+            say(f"compiling the kernels for {weights} weights and {level}, about ten seconds; {kept}")
         replay.compile(signature)
     return replay.overloads[signature].entry_point
 
@@ -57,9 +66,9 @@ class _Locator(_CacheLocator):
         return str(cache_folder())
 
     def get_source_stamp(self) -> str:
-        digest = hashlib.sha256(numba.__version__.encode())
-        for folder in _FOLDERS:
-            for path in sorted(folder.glob("*.py")):
+        digest = hashlib.sha256(f"{numba.__version__} {__version__}".encode())
+        for pattern in _SOURCES:
+            for path in sorted(_PACKAGE.glob(pattern)):
                 digest.update(path.read_bytes())
         return digest.hexdigest()
 
@@ -80,8 +89,56 @@ class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = (_Locator,)
 
 
+class _SealedFiles(IndexDataCacheFile):
+    """Numba's files, each with its SHA-256 beside it: what was damaged is compiled again, never run."""
+
+    def load(self, key: Any) -> Any:
+        """What was saved under a key; two processes that saved at once may have left another's."""
+        found = super().load(key)
+        return found[1] if found is not None and found[0] == key else None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep it; a full disk costs the next start its time, and nothing else."""
+        with contextlib.suppress(OSError):
+            super().save(key, (key, data))
+
+    def _load_index(self) -> Any:
+        return super()._load_index() if _sealed(self._index_path) else {}
+
+    def _save_index(self, overloads: Any) -> None:
+        super()._save_index(overloads)
+        _seal(self._index_path)
+
+    def _load_data(self, name: str) -> Any:
+        if not _sealed(self._data_path(name)):
+            raise OSError(f"{name} is damaged")  # which Numba takes for a missing file
+        return super()._load_data(name)
+
+    def _save_data(self, name: str, data: Any) -> None:
+        super()._save_data(name, data)
+        _seal(self._data_path(name))
+
+
+def _seal(path: str) -> None:
+    """Write a file's SHA-256 beside it."""
+    Path(f"{path}.sha256").write_text(hashlib.sha256(Path(path).read_bytes()).hexdigest())
+
+
+def _sealed(path: str) -> bool:
+    """Whether a file is whole, as it was written."""
+    try:
+        return Path(f"{path}.sha256").read_text() == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 class _Cache(FunctionCache):
     _impl_class = _CacheImpl
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = _SealedFiles(cache_path=self._cache_path, filename_base=self._impl.filename_base,
+                                        source_stamp=self._impl.locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As Numba's, without setting up its compiler first, which machine code that is there does not need."""
@@ -103,8 +160,4 @@ def _on_disk(signature: tuple[Any, ...]) -> bool:
     cache = replay._cache
     if not isinstance(cache, _Cache):
         return False
-    try:
-        key = cache._index_key(signature, replay.targetctx.codegen())
-        return key in cache._cache_file._load_index()
-    except OSError:
-        return False
+    return cache._cache_file.load(cache._index_key(signature, replay.targetctx.codegen())) is not None

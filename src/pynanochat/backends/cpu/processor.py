@@ -74,7 +74,7 @@ def levels() -> tuple[str, ...]:
 
 def choose_level() -> str:
     """The fastest level, or the one that NANOCHAT_CPU_KERNELS names; `BackendError` where that cannot run."""
-    wanted = os.environ.get(VARIABLE)
+    wanted = os.environ.get(VARIABLE, "").strip().lower()
     if not wanted:
         return levels()[0]
     if wanted not in levels():

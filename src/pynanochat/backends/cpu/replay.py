@@ -89,15 +89,25 @@ def walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch,
 
 
 @kernel
+def close_step(shared):
+    """Let no worker in any more, and wait until those that are inside have left."""
+    if fetch(shared + EPOCH) % 2 == 1:
+        fetch_add(shared + EPOCH, 1)
+    while fetch(shared + INSIDE) > 0:
+        pause()
+
+
+@kernel
 def open_step(shared, counters, waves, threads):
     """Let the workers in; a bit is set in the answer for each that sleeps and has to be woken."""
+    close_step(shared)
     for w in range(waves):
         exchange(counters + w * COUNTERS, 0)
         exchange(counters + w * COUNTERS + LINE, 0)
     fetch_add(shared + EPOCH, 1)  # odd: open
     asleep = np.int64(0)
     for thread in range(1, threads):
-        if exchange(shared + ASLEEP + LINE * thread, 0) == 1:
+        if fetch(shared + ASLEEP + LINE * thread) == 1:
             asleep |= np.int64(1) << thread
     return asleep
 
@@ -106,6 +116,7 @@ def open_step(shared, counters, waves, threads):
 def join_steps(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread):
     """A worker's part in the steps that are open, until it is to stop or none has come for a while."""
     last, waited = np.int64(0), 0
+    exchange(shared + ASLEEP + LINE * thread, 0)
     while fetch(shared + STOP) == 0:
         epoch = fetch(shared + EPOCH)
         if epoch % 2 == 1 and epoch != last:
@@ -119,8 +130,9 @@ def join_steps(level, weights, cache, calls, waves, counts, inputs, shared, coun
         waited += 1
         if waited > PATIENCE:
             exchange(shared + ASLEEP + LINE * thread, 1)
-            if fetch(shared + EPOCH) == epoch or exchange(shared + ASLEEP + LINE * thread, 0) == 0:
+            if fetch(shared + EPOCH) == epoch:  # otherwise a step was opened meanwhile, which is not slept through
                 return
+            exchange(shared + ASLEEP + LINE * thread, 0)
             waited = 0
 
 
@@ -130,10 +142,9 @@ def _replay(level, weights, cache, calls, waves, counts, inputs, shared, counter
     if thread == OPEN:
         return open_step(shared, counters, len(waves), threads)
     if thread == 0:
-        walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
-        fetch_add(shared + EPOCH, 1)  # even: closed
-        while fetch(shared + INSIDE) > 0:
-            pause()
+        if fetch(shared + EPOCH) % 2 == 1:
+            walk(level, weights, cache, calls, waves, counts, inputs, counters, scratch, threads)
+        close_step(shared)
     else:
         join_steps(level, weights, cache, calls, waves, counts, inputs, shared, counters, scratch, threads, thread)
     return np.int64(0)

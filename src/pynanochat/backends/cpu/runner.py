@@ -17,9 +17,10 @@ from pynanochat.backends.cpu.compiled import loop
 from pynanochat.backends.cpu.packed import address_of, as_floats, float_weight, pack_all
 from pynanochat.backends.cpu.pages import Pages
 from pynanochat.backends.cpu.program import Program
-from pynanochat.backends.cpu.team import Team
+from pynanochat.backends.cpu.team import MOST_THREADS, Team
 from pynanochat.batch import Batch
 from pynanochat.config import GPTConfig
+from pynanochat.errors import BackendError
 from pynanochat.ops.plan import Plan
 from pynanochat.ops.record import plan_of
 from pynanochat.quantize import formats
@@ -49,7 +50,9 @@ class CpuRunner:
     ) -> None:
         self._cfg, self.context = cfg, context
         self.level = processor.choose_level()
-        count = threads or processor.threads()
+        count = threads or min(processor.threads(), MOST_THREADS)
+        if count > MOST_THREADS:
+            raise BackendError(f"threads is {count}; expected at most {MOST_THREADS}")
         names = [name for name in tensor_shapes(cfg) if name in matrices(cfg)]
         shapes = {name: (cfg.vocab_size if name == LM_HEAD else shape[0], shape[1])
                   for name, shape in tensor_shapes(cfg).items() if name in set(names)}
@@ -89,9 +92,15 @@ class CpuRunner:
     def prepare(self, batch: Batch) -> tuple[Team, NDArray[np.float32]]:
         """The team with a step's inputs set, and where its logits will be."""
         rows, sampled = len(batch.tokens), len(batch.sample_rows)
+        self._team.finish()  # where an interrupt left a step open
         if max(rows, sampled) > self._team.program.capacity:
+            try:
+                larger = self._gather(max(rows, sampled))
+            except MemoryError:
+                raise BackendError(f"a step of {max(rows, sampled)} rows does not fit the memory; ask for less at a "
+                                   "time") from None
             self._team.close()
-            self._team = self._gather(max(rows, sampled))
+            self._team = larger
         team = self._team
         logits = np.empty((sampled, self._cfg.vocab_size), np.float32)
         team.program.send_logits_to(logits)
@@ -102,7 +111,7 @@ class CpuRunner:
         tables = [np.ascontiguousarray(table) for table in batch.page_tables]
         for group, (slots, table) in enumerate(zip(batch.slots, tables, strict=True)):
             inputs[c.GROUPS + 3 * group :][:3] = address_of(slots), address_of(table), table.shape[1]
-        self._kept = (arrays, tables, batch.slots)  # alive while the step runs
+        self._kept = (arrays, tables, batch.slots, logits)  # alive while the step runs
         team.counts[:3] = rows, sampled, len(blocks)
         return team, logits
 

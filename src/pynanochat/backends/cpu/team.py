@@ -24,7 +24,7 @@ class Team:
 
     def __init__(self, loop: Any, settings: tuple[Setting, ...], program: Program, scratch_bytes: int, threads: int,
                  groups: int) -> None:
-        self.threads = min(threads, MOST_THREADS)
+        self.threads = threads
         self.program = program
         self.inputs = np.zeros(c.GROUPS + 3 * groups, np.int64)  # addresses; see `call.py`
         self.counts = np.zeros(5, np.int64)  # N, M, blocks of rows, first wave, end of the waves
@@ -49,11 +49,18 @@ class Team:
     def run(self, first: int, end: int) -> None:
         """Run the waves from `first` up to `end` with the counts and inputs that are set."""
         self.counts[3], self.counts[4] = first, end
-        asleep = self._loop(*self._opening)
-        while asleep:
-            thread = asleep.bit_length() - 1
-            self._beds[thread].release()
-            asleep ^= 1 << thread
+        try:
+            asleep = self._loop(*self._opening)
+            while asleep:
+                thread = asleep.bit_length() - 1
+                if self._beds[thread].locked():  # else it has been woken and is not yet up
+                    self._beds[thread].release()
+                asleep ^= 1 << thread
+        finally:  # an interrupt in these lines leaves no step open
+            self.finish()
+
+    def finish(self) -> None:
+        """Complete the step that is open, if one is: nobody works on its memory afterwards."""
         self._loop(*self._arguments[0])
 
     def close(self) -> None:
