@@ -110,6 +110,7 @@ def server(repos, monkeypatch):
     monkeypatch.setattr(Hub, "repos", repos)
     monkeypatch.setattr(Hub, "log", [])
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # which another test may have settled
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
