@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -198,7 +199,8 @@ def main():
     parser.add_argument("--peers-python", help="a Python with llama-cpp-python, gguf, transformers, torch")
     parser.add_argument("--llama-build", action="append", type=build_of, dest="llama_builds", metavar="NAME=FOLDER",
                         help="libraries of llama.cpp other than the package's; may be given again")
-    parser.add_argument("--work", default="/tmp/nanochat-peers", help="folder of the GGUF files, which are made once")
+    parser.add_argument("--work", default=str(Path(tempfile.gettempdir(), "nanochat-peers")),
+                        help="folder of the GGUF files, which are made once")
     parser.add_argument("--threads", type=int, default=threads(), help="of every contestant")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=32, help="of decode in a round; half as many for the batch")
