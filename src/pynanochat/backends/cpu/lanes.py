@@ -341,5 +341,3 @@ def _scalar_io(typ: Any, kind: Any) -> Any:
 
 get_f32, put_f32 = _scalar_io(types.float32, F32)
 get_i32, put_i32 = _scalar_io(types.int32, I32)
-get_i64, put_i64 = _scalar_io(types.int64, I64)
-get_u16, put_u16 = _scalar_io(types.uint16, I16)
