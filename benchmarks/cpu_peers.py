@@ -20,10 +20,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pynanochat.backends.cpu.processor import threads
 from pynanochat.bench.machine import Machine
 from pynanochat.bench.model import network_of_depth
 from pynanochat.bench.roofline import read_bandwidth
+from pynanochat.cores import cores
 
 HERE = Path(__file__).parent
 FORMATS = {  # ours, then the peers that hold weights in as many bits
@@ -201,7 +201,7 @@ def main():
                         help="libraries of llama.cpp other than the package's; may be given again")
     parser.add_argument("--work", default=str(Path(tempfile.gettempdir(), "nanochat-peers")),
                         help="folder of the GGUF files, which are made once")
-    parser.add_argument("--threads", type=int, default=threads(), help="of every contestant")
+    parser.add_argument("--threads", type=int, default=cores(), help="of every contestant")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=32, help="of decode in a round; half as many for the batch")
     parser.add_argument("--prompt", type=int, default=256)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pynanochat"
 LAYERS = (  # lowest first; a module may import its own layer and those below
-    ("errors", "config", "tensor", "philox", "unpickle", "pickle_writer"),
+    ("errors", "config", "cores", "tensor", "philox", "unpickle", "pickle_writer"),
     ("pretokenizer", "vocabulary", "tokenizer_json", "tokenizer_pickle", "tokenizer", "detokenizer", "calculator",
      "tools", "chat", "sampling"),
     ("batch", "weights", "generation", "sizes", "rope", "initialize", "page_memory", "ops", "model", "runner",

@@ -11,8 +11,8 @@ from test_checkpoint_formats import random_model
 import pynanochat as nc
 from pynanochat import checkpoint
 from pynanochat.checkpoint.lazy_tensors import LazyTensors, kinds
+from pynanochat.cores import cores
 from pynanochat.errors import NanochatError, UnsupportedError
-from pynanochat.quantize import quantizer
 from pynanochat.quantize.formats import FORMATS, QuantizedTensor, quantized_bytes
 from pynanochat.quantize.quantizer import matrices, quantize
 from pynanochat.tensor import Tensor
@@ -222,4 +222,4 @@ def test_lazy_maps_are_plain_ones():
     assert isinstance(made, LazyTensors)
     assert list(made) == list(TENSORS)
     assert isinstance(made["resid_lambdas"], Tensor)
-    assert quantizer.threads() >= 1
+    assert cores() >= 1

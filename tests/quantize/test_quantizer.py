@@ -107,7 +107,7 @@ def test_half_a_byte_that_no_column_needs_is_zero():
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_number_of_threads_changes_nothing(kind, count, monkeypatch):
     x, first = random(1000, 130), quantize(random(1000, 130), kind)
-    monkeypatch.setattr(quantizer, "threads", lambda: count)
+    monkeypatch.setattr(quantizer, "cores", lambda: count)
     monkeypatch.setattr(quantizer, "_ROWS", 1 + 100 * count)
     again = quantize(x, kind)
     assert (again.codes == first.codes).all()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynanochat.backends.cpu import processor
+from pynanochat.cores import cores
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Machine:
     @classmethod
     def here(cls) -> Machine:
         """This one."""
-        return cls(processor.machine(), processor.threads(), platform.platform(), platform.python_version(),
+        return cls(processor.machine(), cores(), platform.platform(), platform.python_version(),
                    np.__version__)
 
     def to_dict(self) -> dict[str, Any]:

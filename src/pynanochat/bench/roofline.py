@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import statistics
 import time
 from collections.abc import Callable
@@ -31,8 +30,9 @@ def read_bandwidth(threads: int, buffer_bytes: int = BUFFER_BYTES, *, repeats: i
     median of `repeats`.
     """
     size = max(buffer_bytes // (threads * _ALIGNMENT), 1) * threads * _ALIGNMENT
-    memory = _buffer(size)
-    words = np.ndarray(size // 8, np.int64, memory)
+    from pynanochat.backends.cpu.packed import memory
+
+    words = memory(size).view(np.int64)
     words[:] = 1  # memory that was never written is one page of zeros
     parts = words.reshape(threads, -1)
     with ThreadPoolExecutor(threads) as pool:
@@ -48,18 +48,6 @@ def token_bytes(cfg: GPTConfig, facts: Facts, context: int) -> int:
     quantize = next((name for name in FORMATS if name == facts.dtype), None)
     width = {"float64": 8, "bfloat16": 2}.get(facts.dtype, 4)
     return bytes_per_token(cfg, width, context, facts.cache_bytes / one_byte, quantize)
-
-
-def _buffer(size: int) -> mmap.mmap:
-    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
-        return mmap.mmap(-1, size)
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:  # a kernel without them
-            return memory
-    return memory
 
 
 def _median_seconds(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pynanochat.ops.plan import Buffer, Call, Cut, Plan, Rows, Value, Wave
+from pynanochat.quantize.formats import GROUP, groups
 
 ALIGN = 16  # numbers: a cache line
-GROUP = 64  # columns that share a scale when activations are rounded
 
 
 def allocate(buffers: list[Buffer], calls: list[Call], logits: int) -> Plan:
@@ -40,14 +40,14 @@ def numbers(buffer: Buffer) -> int:
     then its notes.
     """
     if buffer.kind in ("rounded", "sparse"):
-        return (-(-buffer.width // GROUP) * GROUP + 64) // 4 + notes_numbers(buffer)
+        return (groups(buffer.width) * GROUP + 64) // 4 + notes_numbers(buffer)
     return -(-buffer.width // ALIGN) * ALIGN
 
 
 def notes_numbers(buffer: Buffer) -> int:
     """Numbers of 4 bytes beside a rounded row: scales, sums, and room for the list of a sparse one."""
-    groups = -(-buffer.width // GROUP)
-    count = 2 * groups + (1 + groups + groups * GROUP // 4 if buffer.kind == "sparse" else 0)
+    sets = groups(buffer.width)
+    count = 2 * sets + (1 + sets + sets * GROUP // 4 if buffer.kind == "sparse" else 0)
     return -(-count // ALIGN) * ALIGN
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynanochat.config import GPTConfig
+from pynanochat.cores import cores
 from pynanochat.quantize.formats import Format, QuantizedTensor, code_columns, groups
 from pynanochat.weights import LM_HEAD, block_tensor
 
@@ -40,13 +40,6 @@ def quantize(weights: NDArray[np.float32], format: Format) -> QuantizedTensor:  
         part = slice(first, first + _ROWS)
         kernel(source[part], codes[part], scales[part])
 
-    with ThreadPoolExecutor(threads()) as pool:  # the kernels let go of the interpreter's lock
+    with ThreadPoolExecutor(cores()) as pool:  # the kernels let go of the interpreter's lock
         list(pool.map(fill, range(0, rows, _ROWS)))
     return QuantizedTensor(codes, scales, format, (rows, columns))
-
-
-def threads() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

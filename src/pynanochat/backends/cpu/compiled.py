@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,18 @@ def loop(level: str, weights: str, pages: str, say: Callable[[str], None] | None
     signature = (Tag(level), Tag(weights), Tag(pages), *records, numbers, numbers,
                  types.int64, types.int64, types.int64, types.int64, types.int64)
     if signature not in replay.overloads:
-        _keep_on_disk()
-        if say is not None and not _on_disk(signature):
-            kept = (f"they are kept in {cache_folder()}" if isinstance(replay._cache, _Cache)
-                    else f"they cannot be kept, as {cache_folder()} cannot be written")
-            say(f"compiling the kernels for {weights} weights and {level}, about ten seconds; {kept}")
+        disk = _kept_on_disk()
+        kept = (f"they are kept in {cache_folder()}" if disk
+                else f"they cannot be kept, as {cache_folder()} cannot be written")
+
+        def missing() -> None:
+            if say is not None:
+                say(f"compiling the kernels for {weights} weights and {level}, about ten seconds; {kept}")
+
+        if disk:
+            disk.missing = missing
+        else:
+            missing()
         replay.compile(signature)
     return replay.overloads[signature].entry_point
 
@@ -61,19 +69,25 @@ def cache_folder() -> Path:
     return root / "pynanochat" / "kernels"
 
 
+@cache
+def _stamp() -> str:
+    """A hash of every source whose code goes into the kernels, and of who compiles them."""
+    digest = hashlib.sha256(f"{numba.__version__} {__version__}".encode())
+    for pattern in _SOURCES:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class _Locator(_CacheLocator):
     def get_cache_path(self) -> str:
         return str(cache_folder())
 
     def get_source_stamp(self) -> str:
-        digest = hashlib.sha256(f"{numba.__version__} {__version__}".encode())
-        for pattern in _SOURCES:
-            for path in sorted(_PACKAGE.glob(pattern)):
-                digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return _stamp()
 
     def get_disambiguator(self) -> str:
-        return self.get_source_stamp()[:16]
+        return _stamp()[:16]
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> _Locator | None:
@@ -134,6 +148,7 @@ def _sealed(path: str) -> bool:
 
 class _Cache(FunctionCache):
     _impl_class = _CacheImpl
+    missing: Callable[[], None]  # called before something is compiled that was not there
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
@@ -143,21 +158,17 @@ class _Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As Numba's, without setting up its compiler first, which machine code that is there does not need."""
         rtsys.initialize(target_context)
+        found = None
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+        if found is None:
+            self.missing()
+        return found
 
 
-def _keep_on_disk() -> None:
-    if isinstance(replay._cache, _Cache):
-        return
-    try:
-        replay._cache = _Cache(replay.py_func)
-    except RuntimeError:  # no place for it
-        return
-
-
-def _on_disk(signature: tuple[Any, ...]) -> bool:
-    cache = replay._cache
-    if not isinstance(cache, _Cache):
-        return False
-    return cache._cache_file.load(cache._index_key(signature, replay.targetctx.codegen())) is not None
+def _kept_on_disk() -> _Cache | None:
+    """The cache of the replay loop; None where there is no place for it."""
+    if not isinstance(replay._cache, _Cache):
+        with contextlib.suppress(RuntimeError):
+            replay._cache = _Cache(replay.py_func)
+    return replay._cache if isinstance(replay._cache, _Cache) else None

@@ -48,8 +48,13 @@ def address_of(array: NDArray[Any]) -> int:
 
 def block_bytes(columns: int, kind: str) -> int:
     """Bytes of sixteen outputs in q8 or q4, whole cache lines."""
-    size = groups(columns) * (OUTPUTS * GROUP * (8 if kind == "q8" else 4) // 8 + _SCALE_BYTES)
+    size = _codes_bytes(columns, kind) + groups(columns) * _SCALE_BYTES
     return -(-size // 64) * 64
+
+
+def _codes_bytes(columns: int, kind: str) -> int:
+    """Bytes of a block's codes, before its scales."""
+    return groups(columns) * OUTPUTS * GROUP * (8 if kind == "q8" else 4) // 8
 
 
 def memory(size: int) -> NDArray[np.uint8]:
@@ -102,7 +107,7 @@ def pack(tensor: QuantizedTensor, room: NDArray[np.uint8], outputs: int) -> None
     wide, blocks, sets = groups(columns) * GROUP, -(-outputs // OUTPUTS), groups(columns)
     size = block_bytes(columns, tensor.dtype)
     lines = room.reshape(blocks, size)
-    codes_bytes = sets * OUTPUTS * GROUP * (8 if tensor.dtype == "q8" else 4) // 8
+    codes_bytes = _codes_bytes(columns, tensor.dtype)
     step = max((1 << 20) // (OUTPUTS * wide), 1)  # blocks at a time: a few megabytes of working memory
     for first in range(0, blocks, step):
         rows = slice(first * OUTPUTS, min((first + step) * OUTPUTS, outputs))

@@ -97,16 +97,13 @@ class Program:
             kept = self.plan.buffers[call.out.buffer]
             record["heads"] = call.out.heads
             record["columns"] = kept.width // call.out.heads
-            if kept.kind in ROUNDED:
-                record["gate"], record["gate_stride"] = self._notes(call.out.buffer)
-                record["line"] = self._line if kept.kind == "sparse" else 0
         x = call.args.get("x")
         if isinstance(x, Value):
             record["x"], record["x_stride"] = self._place(x.buffer)
-            kind = self.plan.buffers[x.buffer].kind
-            if kind in ROUNDED:
-                record["gate"], record["gate_stride"] = self._notes(x.buffer)
-                record["line"] = self._line if kind == "sparse" else 0
+        for value in (call.out, x):  # notes come with what a `round` fills and what a linear reads
+            if isinstance(value, Value) and self.plan.buffers[value.buffer].kind in ROUNDED:
+                record["gate"], record["gate_stride"] = self._notes(value.buffer)
+                record["line"] = self._line if self.plan.buffers[value.buffer].kind == "sparse" else 0
         getattr(self, f"_bind_{call.op}")(call.args, record)
 
     def _number(self, argument: Argument) -> np.float32:

@@ -20,6 +20,7 @@ from pynanochat.backends.cpu.program import Program
 from pynanochat.backends.cpu.team import MOST_THREADS, Team
 from pynanochat.batch import Batch
 from pynanochat.config import GPTConfig
+from pynanochat.cores import cores
 from pynanochat.errors import BackendError
 from pynanochat.ops.plan import Plan
 from pynanochat.ops.record import plan_of
@@ -50,12 +51,13 @@ class CpuRunner:
     ) -> None:
         self._cfg, self.context = cfg, context
         self.level = processor.choose_level()
-        count = threads or min(processor.threads(), MOST_THREADS)
+        count = threads or min(cores(), MOST_THREADS)
         if count > MOST_THREADS:
             raise BackendError(f"threads is {count}; expected at most {MOST_THREADS}")
-        names = [name for name in tensor_shapes(cfg) if name in matrices(cfg)]
+        large = matrices(cfg)
         shapes = {name: (cfg.vocab_size if name == LM_HEAD else shape[0], shape[1])
-                  for name, shape in tensor_shapes(cfg).items() if name in set(names)}
+                  for name, shape in tensor_shapes(cfg).items() if name in large}
+        names = list(shapes)
         first = tensor(names[0]).dtype
         quantised = first in formats.FORMATS
         if quantised:
