@@ -18,7 +18,7 @@ def llm() -> nc.LLM:
 
 def pools_are_free(llm: nc.LLM) -> bool:
     scheduler = llm._shared.engine.scheduler
-    return not scheduler.running and not scheduler.waiting and all(p.free == p.capacity for p in scheduler.pools)
+    return not scheduler.running and not scheduler.waiting and all(p.used == 0 for p in scheduler.pools)
 
 
 def test_generate_is_the_drained_stream(llm: nc.LLM) -> None:

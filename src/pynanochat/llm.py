@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from pynanochat.session import Chat
 from pynanochat.stream import SharedEngine, Stream
 from pynanochat.tokenizer import Tokenizer
 from pynanochat.tools import ToolMachine
+
+if TYPE_CHECKING:
+    from pynanochat.grammar import Grammar
 
 ContextPolicy: TypeAlias = Literal["drop", "stop", "error"]
 
@@ -53,6 +56,11 @@ class LLM:
         self.context_policy = context_policy
         self._runner = runner
         self._shared = SharedEngine(Engine(runner, source.config, context=context, step_tokens=STEP_TOKENS))
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for a caller that steps it itself; then nothing else of this model may run meanwhile."""
+        return self._shared.engine
 
     @property
     def backend(self) -> Facts:
@@ -90,43 +98,60 @@ class LLM:
         *,
         policy: SamplingPolicy | None = None,
         tools: bool = True,
+        grammar: Grammar | None = None,
         **sampling: Any,
     ) -> Stream:
         """The answer in pieces, while it is made.
 
         A text prompt starts with <|bos|>, ids are taken as they are. `policy` or the fields of `SamplingPolicy` by
-        name say how to sample; `tools` lets the model use its calculator; None for `max_tokens` goes on to the end of
-        the context. Raises `ContextError` for a prompt that does not fit, `PolicyError` for a wrong setting.
+        name say how to sample; `tools` lets the model use its calculator; `grammar` says what the answer may be; None
+        for `max_tokens` goes on to the end of the context. Raises `ContextError` for a prompt that does not fit,
+        `PolicyError` for a wrong setting.
         """
         settled = settle(policy, sampling)
-        requests = [self.request(self.encode(one), max_tokens, settled, tools=tools) for one in prompts_of(prompt)[0]]
+        requests = [self.request(self.encode(one), max_tokens, settled, tools=tools, grammar=grammar)
+                    for one in prompts_of(prompt)[0]]
         return Stream(self._shared, self.tokenizer, requests)
 
     def chat(self, system: str | None = None, max_tokens: int | None = DEFAULT_MAX_TOKENS, **settings: Any) -> Chat:
-        """A conversation with the model; `settings` as in `stream`."""
-        tools = bool(settings.pop("tools", True))
+        """A conversation with the model; `settings` as in `stream`; `context_policy` goes before the model's."""
+        tools, context_policy = bool(settings.pop("tools", True)), settings.pop("context_policy", None)
         policy = settle(settings.pop("policy", None), settings)
-        return Chat(self, system=system, max_tokens=max_tokens, policy=policy, tools=tools)
+        return Chat(self, system=system, max_tokens=max_tokens, policy=policy, tools=tools,
+                    context_policy=context_policy)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The tokens of a prompt: <|bos|> and the text, or ids as they are."""
         return self.need_tokenizer().encode_with_bos(prompt) if isinstance(prompt, str) else ids_of(prompt)
 
     def request(
-        self, tokens: Sequence[int], max_tokens: int | None, policy: SamplingPolicy, *, tools: bool = True
+        self,
+        tokens: Sequence[int],
+        max_tokens: int | None,
+        policy: SamplingPolicy,
+        *,
+        tools: bool = True,
+        grammar: Grammar | None = None,
+        salt: str = "",
     ) -> Request:
-        """What the engine runs for these prompt tokens, ended by <|assistant_end|> or <|bos|>."""
+        """What the engine runs for these prompt tokens, ended by <|assistant_end|> or <|bos|>.
+
+        `grammar` says what the answer may be; there is no calculator then. Requests of one `salt` share the prefixes
+        of their prompts with each other only.
+        """
         if self.context_policy == "error" and isinstance(max_tokens, int) and len(tokens) + max_tokens > self.context:
             raise ContextError(f"{len(tokens)} prompt tokens and {max_tokens} more do not fit the context of "
                                f"{self.context}; shorten the prompt, ask for less, or load with a larger context")
         special: Mapping[str, int] = self.tokenizer.special_tokens if self.tokenizer else {}
         ends = [special[name] for name in ("<|assistant_end|>", "<|bos|>") if name in special]
         machine = None
-        if tools and self.tokenizer is not None and "<|python_start|>" in special:
+        if tools and grammar is None and self.tokenizer is not None and "<|python_start|>" in special:
             machine = ToolMachine(self.tokenizer)
         elif policy.stop and self.tokenizer is None:
             raise RequestError("stop strings need a tokenizer; name one when loading, or use stop_tokens")
-        request = Request(prompt=tuple(tokens), policy=policy, max_tokens=max_tokens, end_tokens=ends, tool=machine)
+        constraint = None if grammar is None else grammar.constraint([*ends, *policy.stop_tokens])
+        request = Request(prompt=tuple(tokens), policy=policy, max_tokens=max_tokens, end_tokens=ends, tool=machine,
+                          constraint=constraint, salt=salt)
         self._shared.engine.check(request)
         return request
 

@@ -37,6 +37,7 @@ class Usage:
     completion_tokens: int
     first_token_seconds: float
     seconds: float
+    cached_tokens: int = 0  # of the prompt, whose keys and values were still there from earlier requests
 
     @property
     def total_tokens(self) -> int:

@@ -116,6 +116,13 @@ class SamplingPolicy:
         return np.array(ids, np.int64), np.array([self.logit_bias[i] for i in ids], np.float32)
 
 
+def check_tokens(tokens: Sequence[int], vocab_size: int) -> None:
+    """Raise `RequestError` if one of the tokens is none of the vocabulary's."""
+    for token in (min(tokens), max(tokens)) if tokens else ():
+        if not 0 <= token < vocab_size:
+            raise RequestError(f"token {token} is not in the vocabulary; expected ids 0 to {vocab_size - 1}")
+
+
 class History:
     """The tokens of one sequence, and how often each was output, for the penalties.
 
@@ -126,8 +133,7 @@ class History:
         self.vocab_size = vocab_size
         self.tokens: list[int] = [int(token) for token in prompt_tokens]  # prompt and output; add with `append` only
         self._prompt_length = len(self.tokens)
-        for token in (min(self.tokens), max(self.tokens)) if self.tokens else ():
-            self._check(token)
+        check_tokens(self.tokens, vocab_size)
         self._slots: dict[int, int] = {}  # token: its place in the two arrays
         self._ids = np.empty(64, np.int64)
         self._counts = np.empty(64, np.int64)
@@ -135,7 +141,7 @@ class History:
 
     def append(self, token: int) -> None:
         """Add an output token."""
-        self._check(token)
+        check_tokens((token,), self.vocab_size)
         self.tokens.append(token)
 
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -152,10 +158,6 @@ class History:
         self._counted = len(self.tokens)
         size = len(self._slots)
         return self._ids[:size], self._counts[:size]
-
-    def _check(self, token: int) -> None:
-        if not 0 <= token < self.vocab_size:
-            raise RequestError(f"token {token} is not in the vocabulary; expected ids 0 to {self.vocab_size - 1}")
 
 
 def sample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from pynanochat.sampling import SamplingPolicy
 
 if TYPE_CHECKING:
     from pynanochat.engine.request import Request
-    from pynanochat.llm import LLM
+    from pynanochat.llm import LLM, ContextPolicy
 
 
 @dataclass
@@ -35,7 +35,14 @@ class Chat:
     """
 
     def __init__(
-        self, llm: LLM, *, system: str | None, max_tokens: int | None, policy: SamplingPolicy, tools: bool = True
+        self,
+        llm: LLM,
+        *,
+        system: str | None,
+        max_tokens: int | None,
+        policy: SamplingPolicy,
+        tools: bool = True,
+        context_policy: ContextPolicy | None = None,
     ) -> None:
         if policy.n != 1:
             raise ConversationError(f"a chat goes on from one answer; n is {policy.n}, expected 1")
@@ -44,6 +51,7 @@ class Chat:
         self.max_tokens = max_tokens
         self.policy = policy
         self.tools = tools
+        self.context_policy = context_policy or llm.context_policy
         self.turns: list[Turn] = []
         self.dropped = 0  # oldest turns that the last prompt left out
         self.output: Output | None = None  # of the last answer; "cancelled" where it was left early
@@ -76,16 +84,17 @@ class Chat:
         request = self.llm.request(self.prompt(text), self.max_tokens, self.policy, tools=self.tools)
         return self._run(Turn(text), request)
 
-    def prompt(self, text: str) -> list[int]:
+    def prompt(self, text: str, answer: Sequence[int] = ()) -> list[int]:
         """The tokens that ask for an answer to a message; leaves out the oldest turns as the context policy says.
 
-        The time is linear in the tokens of the turns that fit, whatever was left out before them.
+        `answer` are tokens that the answer begins with, so that what comes goes on from there. The time is linear in
+        the tokens of the turns that fit, whatever was left out before them.
         """
-        tokenizer, context, policy = self.llm.need_tokenizer(), self.llm.context, self.llm.context_policy
+        tokenizer, context, policy = self.llm.need_tokenizer(), self.llm.context, self.context_policy
         wanted = context if self.max_tokens is None else self.max_tokens
         if type(wanted) is not int or wanted < 0:
             raise RequestError(f"max_tokens is {wanted!r}; expected a whole number from 0 on")
-        room = {"drop": min(wanted, context // 2), "stop": 1, "error": wanted}[policy]  # for the answer
+        room = {"drop": min(wanted, context // 2), "stop": 1, "error": wanted}[policy] + len(answer)
         turns = [*self.turns, Turn(text)]
         first, length = len(turns) - 1, 1  # the oldest kept turn; <|bos|> and the tokens after that turn
         later: list[list[int]] = []  # those tokens turn by turn, the latest first
@@ -96,13 +105,13 @@ class Chat:
         while True:  # a system prompt may merge with the text after it, so that no sum tells the length of the two
             head = self._laid_out(turns[first], answered=bool(later), system=self.system)
             total = length + len(head)
-            alone = policy == "drop" and not later and total < context
+            alone = policy == "drop" and not later and total + len(answer) < context
             if total + room <= context or alone:
                 self.dropped = first
-                return [tokenizer.bos, *head, *chain.from_iterable(reversed(later))]
+                return [tokenizer.bos, *head, *chain.from_iterable(reversed(later)), *answer]
             if policy != "drop" or not later:
-                raise ContextError(f"{total} tokens of conversation leave no room to answer in a context of {context}; "
-                                   "start a new one, shorten the message, or load with a larger context")
+                raise ContextError(f"{total + len(answer)} tokens of conversation leave no room to answer in a context "
+                                   f"of {context}; start a new one, shorten the message, or load with a larger context")
             first += 1
             length -= len(later.pop())
 

@@ -84,6 +84,80 @@ class SharedEngine:
             self._inbox.pop(request_id, None)
 
 
+class Answers:
+    """What has come of several requests: their events go in, pieces come out, outputs stand at the end."""
+
+    def __init__(self, tokenizer: Tokenizer | None, requests: list[Request]) -> None:
+        self._requests = requests
+        self._started = time.perf_counter()
+        self._transcripts = {
+            (place, sample): Transcript(tokenizer, tuple(request.policy.stop))
+            for place, request in enumerate(requests) for sample in range(request.policy.n)}
+        self._first: dict[tuple[int, int], float] = {}
+        self._done: dict[tuple[int, int], Output] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has ended."""
+        return len(self._done) == len(self._transcripts)
+
+    @property
+    def outputs(self) -> list[Output]:
+        """Each prompt's first sample with all of its samples; those that have ended."""
+        results = []
+        for place, request in enumerate(self._requests):
+            samples = [self._done[place, i] for i in range(request.policy.n) if (place, i) in self._done]
+            if samples:
+                results.append(replace(samples[0], samples=samples))
+        return results
+
+    def so_far(self, prompt: int = 0, sample: int = 0) -> Output:
+        """What a sample has given until now; `finish_reason` is "cancelled" while it has not ended."""
+        key = prompt, sample
+        return self._done.get(key) or self._output(key, "cancelled", None, 0)
+
+    def pieces(self, place: int, event: Event) -> list[Piece]:
+        """What an event of request `place` adds; the last piece of a sample that a stop string ends has "stop".
+
+        Whoever gets that piece for a sample which still runs cancels it. An event's error is raised.
+        """
+        if event.error is not None:
+            if isinstance(event.error, StopIteration):  # would read as the end of a stream
+                raise RuntimeError("a processor raised StopIteration") from event.error
+            raise event.error
+        key = place, sample = place, event.sample
+        transcript = self._transcripts[key]
+        if key in self._done:  # the end of a sample that its stop string ended before
+            return []
+        if event.token is not None:
+            self._first.setdefault(key, time.perf_counter())
+            kind, content = transcript.push(event.token, event.forced, event.logprobs)
+            made = [Piece(content, kind, (event.token,), event.forced, event.logprobs, None, place, sample)]
+            if transcript.stop is not None:
+                self._done[key] = self._output(key, "stop", None, event.cached_tokens)
+                made.append(Piece("", finish_reason="stop", prompt=place, sample=sample))
+            return made
+        if event.finish_reason is None:
+            return []
+        kind, rest = transcript.flush()
+        self._done[key] = self._output(key, event.finish_reason, event.end_token, event.cached_tokens)
+        return [Piece(rest, kind, finish_reason=event.finish_reason, prompt=place, sample=sample)]
+
+    def _output(
+        self, key: tuple[int, int], reason: FinishReason, end_token: int | None, cached_tokens: int
+    ) -> Output:
+        place, sample = key
+        transcript, request = self._transcripts[key], self._requests[place]
+        now = time.perf_counter()
+        usage = Usage(len(request.prompt), len(transcript.tokens), self._first.get(key, now) - self._started,
+                      now - self._started, cached_tokens)
+        return Output(
+            text=transcript.text, tokens=transcript.tokens, forced=transcript.forced, finish_reason=reason,
+            end_token=end_token, stop=transcript.stop,
+            logprobs=None if request.policy.logprobs is None else transcript.logprobs,
+            usage=usage, parts=transcript.parts, sample=sample)
+
+
 class Stream(Iterator[Piece]):
     """Pieces of the answers in the order in which they come; `outputs` holds each prompt's answers at the end.
 
@@ -92,35 +166,28 @@ class Stream(Iterator[Piece]):
 
     def __init__(self, shared: SharedEngine, tokenizer: Tokenizer | None, requests: list[Request]) -> None:
         self._shared = shared
-        self._requests = requests
-        self._started = time.perf_counter()
         self._ids: list[int] = []
         self._ready: deque[Piece] = deque()
+        self._answers = Answers(tokenizer, requests)
         try:
             for request in requests:
                 self._ids.append(shared.submit(request))
         except BaseException:
             shared.forget(self._ids)
             raise
-        self._prompts = {request_id: place for place, request_id in enumerate(self._ids)}
-        self._transcripts = {
-            (place, sample): Transcript(tokenizer, tuple(request.policy.stop))
-            for place, request in enumerate(requests) for sample in range(request.policy.n)}
-        self._first: dict[tuple[int, int], float] = {}
-        self._done: dict[tuple[int, int], Output] = {}
+        self._places = {request_id: place for place, request_id in enumerate(self._ids)}
 
     def __next__(self) -> Piece:
         while not self._ready:
-            event = None if len(self._done) == len(self._transcripts) else self._shared.next_event(self._ids)
+            event = None if self._answers.complete else self._shared.next_event(self._ids)
             if event is None:  # all have ended, or the stream was closed
                 self.close()
                 raise StopIteration
             if event.error is not None:
                 self.close()
-                if isinstance(event.error, StopIteration):  # would read as the end of the stream
-                    raise RuntimeError("a processor raised StopIteration") from event.error
-                raise event.error
-            self._ready.extend(self._pieces_of(event))
+            self._ready.extend(self._answers.pieces(self._places[event.request_id], event))
+            if event.finish_reason is None and self._ready and self._ready[-1].finish_reason:
+                self._shared.cancel(event.request_id, event.sample)  # a stop string has come
         return self._ready.popleft()
 
     def __enter__(self) -> Stream:
@@ -147,44 +214,8 @@ class Stream(Iterator[Piece]):
     @property
     def outputs(self) -> list[Output]:
         """Each prompt's first sample with all of its samples; complete when the stream has ended."""
-        results = []
-        for place, request in enumerate(self._requests):
-            samples = [self._done[place, i] for i in range(request.policy.n) if (place, i) in self._done]
-            if samples:
-                results.append(replace(samples[0], samples=samples))
-        return results
-
-    def _pieces_of(self, event: Event) -> Iterator[Piece]:
-        key = place, sample = self._prompts[event.request_id], event.sample
-        transcript = self._transcripts[key]
-        if key in self._done:  # the end of a sample that its stop string ended before
-            return
-        if event.token is not None:
-            self._first.setdefault(key, time.perf_counter())
-            kind, content = transcript.push(event.token, event.forced, event.logprobs)
-            yield Piece(content, kind, (event.token,), event.forced, event.logprobs, None, place, sample)
-            if transcript.stop is not None:
-                self._done[key] = self._output(key, "stop", None)
-                self._shared.cancel(event.request_id, sample)
-                yield Piece("", finish_reason="stop", prompt=place, sample=sample)
-        elif event.finish_reason is not None:
-            kind, rest = transcript.flush()
-            self._done[key] = self._output(key, event.finish_reason, event.end_token)
-            yield Piece(rest, kind, finish_reason=event.finish_reason, prompt=place, sample=sample)
+        return self._answers.outputs
 
     def so_far(self, prompt: int = 0, sample: int = 0) -> Output:
         """What a sample has given until now; `finish_reason` is "cancelled" while it has not ended."""
-        key = prompt, sample
-        return self._done[key] if key in self._done else self._output(key, "cancelled", None)
-
-    def _output(self, key: tuple[int, int], reason: FinishReason, end_token: int | None) -> Output:
-        place, sample = key
-        transcript, request = self._transcripts[key], self._requests[place]
-        now = time.perf_counter()
-        usage = Usage(len(request.prompt), len(transcript.tokens), self._first.get(key, now) - self._started,
-                      now - self._started)
-        return Output(
-            text=transcript.text, tokens=transcript.tokens, forced=transcript.forced, finish_reason=reason,
-            end_token=end_token, stop=transcript.stop,
-            logprobs=None if request.policy.logprobs is None else transcript.logprobs,
-            usage=usage, parts=transcript.parts, sample=sample)
+        return self._answers.so_far(prompt, sample)

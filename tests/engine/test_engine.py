@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from pynanochat.engine.engine import Engine
+from pynanochat.engine.prefix import Node
 from pynanochat.engine.request import Event, Request
 from pynanochat.errors import ContextError, RequestError
 from pynanochat.sampling import History, Sampler, SamplingPolicy
@@ -55,12 +56,22 @@ def texts(events: list[Event]) -> dict[tuple[int, int], list[int]]:
 
 
 def all_free(engine: Engine) -> bool:
-    return all(pool.free == pool.capacity and pool.promised == 0 for pool in engine.scheduler.pools)
+    """Whether nobody holds a page but the prefix cache, which gives all of them back when it is cleared."""
+    pools = engine.scheduler.pools
+    unused = all(pool.used == 0 for pool in pools)
+    engine.scheduler.prefixes.clear()
+    return unused and all(pool.holders(page) == 0 for pool in pools for page in range(pool.capacity))
 
 
+prompts = st.one_of(  # many with a beginning that others have, too
+    st.lists(st.integers(0, 62), min_size=1, max_size=70),
+    st.builds(lambda shared, kind, rest: [*([kind, 7, 8] * 20)[:shared], *rest],
+              st.integers(0, 60), st.integers(1, 2), st.lists(st.integers(0, 62), min_size=1, max_size=10)),
+)
 requests = st.builds(
     Request,
-    prompt=st.lists(st.integers(0, 62), min_size=1, max_size=70).map(tuple),
+    prompt=prompts.map(tuple),
+    salt=st.sampled_from(["", "", "other"]),
     policy=st.builds(SamplingPolicy, temperature=st.sampled_from([0.0, 1.0]), seed=st.integers(0, 9),
                      n=st.sampled_from([1, 1, 2, 3])),
     max_tokens=st.one_of(st.none(), st.integers(0, 40)),
@@ -85,12 +96,24 @@ def test_every_request_gets_what_it_would_get_alone(asked: list[Request], step_t
     assert all_free(engine)
 
 
+def nodes_of(engine: Engine) -> list[Node]:
+    """All pages of the prefix cache."""
+    nodes: list[Node] = []
+    level = list(engine.scheduler.prefixes._roots.values())
+    while level:
+        below = [child for node in level for child in node.children.values()]
+        assert all(node.children for node in level if node.parent is None), "a root without anything below"
+        nodes += below
+        level = below
+    return nodes
+
+
 class Histories(RuleBasedStateMachine):
     """Requests come, run, are cancelled whole or by sample, and fail, in any order."""
 
     running = Bundle("running")
 
-    @initialize(step_tokens=st.integers(1, 30), pages=st.integers(12, 40))
+    @initialize(step_tokens=st.integers(1, 30), pages=st.integers(6, 30))
     def start(self, step_tokens: int, pages: int) -> None:
         self.engine, self.runner = make((pages, pages), step_tokens=step_tokens, max_sequences=5)
         self.asked: dict[int, Request] = {}
@@ -133,9 +156,12 @@ class Histories(RuleBasedStateMachine):
                 for page in sequence.pages[group] if sequence.pages else ():
                     if page >= 0:
                         held[page] += 1
+            assert pool.used == len(held)
+            cached = {node.pages[group] for node in nodes_of(self.engine)} - {-1}
+            assert cached == {page for page in range(pool.capacity) if pool.is_cached(page)}
+            for page in cached:
+                held[page] += 1
             assert {p: pool.holders(p) for p in range(pool.capacity) if pool.holders(p)} == dict(held)
-            assert pool.free == pool.capacity - len(held)
-            assert pool.promised <= pool.capacity
 
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
@@ -195,7 +221,7 @@ def test_a_request_that_can_never_fit_is_refused() -> None:
     with pytest.raises(RequestError, match="holds no token"):
         engine.submit(Request(prompt=()))
     with pytest.raises(RequestError, match="token 64 is not in the vocabulary"):
-        engine.submit(Request(prompt=(1, 64)))
+        engine.submit(Request(prompt=(1, 64), max_tokens=1))
     assert engine.idle
 
 
@@ -344,18 +370,3 @@ def test_decode_takes_turns_where_a_step_is_too_small_for_all() -> None:
     assert max(came[20:40].count(i) for i in ids) <= 5  # in any stretch nobody has much more than a fifth
     with pytest.raises(RequestError, match="expected 1 or more"):
         make(step_tokens=0)
-
-
-@pytest.mark.parametrize("step_tokens", [1, 3, 16, 17, 40])
-def test_promises_cover_what_sequences_hold(step_tokens: int) -> None:
-    """At every alignment of prompt, window and step: the pool is never asked for more than was promised."""
-    for prompt in range(1, 70, 3):
-        engine, _ = make((64, 64), step_tokens=step_tokens)
-        engine.submit(Request(prompt=tuple(range(prompt % 60 + 1)), policy=SamplingPolicy(seed=prompt, n=3),
-                              max_tokens=96 - prompt % 60 - 1))
-        engine.step()
-        promised = [pool.promised for pool in engine.scheduler.pools]
-        while not engine.idle:
-            engine.step()
-            for pool, most in zip(engine.scheduler.pools, promised, strict=True):
-                assert pool.capacity - pool.free <= most

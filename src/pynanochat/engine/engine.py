@@ -13,7 +13,7 @@ from pynanochat.engine.request import Event, FinishReason, Request, Sequence, To
 from pynanochat.engine.scheduler import Scheduler, Work
 from pynanochat.errors import ContextError, RequestError
 from pynanochat.runner import Runner
-from pynanochat.sampling import Sampler, top_logprobs
+from pynanochat.sampling import Sampler, check_tokens, top_logprobs
 
 
 class Engine:
@@ -30,6 +30,7 @@ class Engine:
     ) -> None:
         self.context = context or cfg.sequence_len
         self.scheduler = Scheduler(cfg, runner.facts.pages, step_tokens=step_tokens, max_sequences=max_sequences)
+        self.counters = self.scheduler.counters
         self._runner = runner
         self._cfg = cfg
         self._ids = count()
@@ -39,8 +40,7 @@ class Engine:
         """The id of the queued request; its events come from `step`. Raises `RequestError` or `ContextError`."""
         self.check(request)
         request_id = next(self._ids)
-        room = self.context - len(request.prompt)
-        limit = len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
+        limit = self._limit(request)
         samples = [Sequence(request_id, request, sampler, self._cfg.vocab_size, limit)
                    for sampler in Sampler.of(request.policy)]
         if limit == len(request.prompt) and request.on_prompt_logits is None:
@@ -69,6 +69,7 @@ class Engine:
         """Raise `RequestError`, `ContextError` or `PolicyError` for a request that `submit` would refuse unseen."""
         if not request.prompt:
             raise RequestError("the prompt holds no token; give at least one, such as <|bos|>")
+        check_tokens(request.prompt, self._cfg.vocab_size)
         request.policy.check_vocab(self._cfg.vocab_size)
         wanted = request.max_tokens
         if wanted is not None and (type(wanted) is not int or wanted < 0):
@@ -76,6 +77,7 @@ class Engine:
         if len(request.prompt) > self.context:
             raise ContextError(f"the prompt has {len(request.prompt)} tokens, the context holds {self.context}; "
                                "shorten it, or load the model with a larger context")
+        self.scheduler.check(self._limit(request), request.policy.n)
 
     def cancel(self, request_id: int, sample: int | None = None) -> None:
         """End a request, or one sample of it, now; what has ended already or is unknown is left alone."""
@@ -88,12 +90,17 @@ class Engine:
         """Whether `step` would have nothing to do and nothing to say."""
         return not (self.scheduler.running or self.scheduler.waiting or self._events)
 
+    def _limit(self, request: Request) -> int:
+        room = self.context - len(request.prompt)
+        return len(request.prompt) + (room if request.max_tokens is None else min(request.max_tokens, room))
+
     def _run(self) -> None:
         work, copies = self.scheduler.schedule()
-        if not work:
-            return
         for group, source, target in copies:
             self._runner.copy_page(group, source, target)
+        if not work:
+            return
+        self.counters.steps += 1
         logits = self._runner.forward(Batch.of([self.scheduler.span(item) for item in work])).numpy()
         row = 0
         for item in work:
@@ -103,9 +110,11 @@ class Engine:
     def _commit(self, work: Work, logits: NDArray[np.float32]) -> None:
         """Count the rows that ran; where a sequence has no missing token left, sample the next one."""
         sequence, request = work.sequence, work.sequence.request
-        first = sequence.computed
+        first, prompt_length = sequence.computed, len(request.prompt)
         self.scheduler.advance(work)
-        if request.on_prompt_logits is not None and first < len(request.prompt):
+        self.counters.prompt_tokens_computed += max(0, min(sequence.computed, prompt_length) - first)
+        if request.on_prompt_logits is not None and sequence.reported < min(sequence.computed, prompt_length):
+            first, sequence.reported = sequence.reported, sequence.computed
             try:
                 request.on_prompt_logits(first, logits)
             except Exception as error:  # the samples share the prompt
@@ -139,13 +148,16 @@ class Engine:
             self._finish(sequence, "length")
 
     def _add(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None, *, forced: bool = False) -> None:
-        self._events.append(Event(sequence.request_id, sequence.sample, token, forced=forced, logprobs=logprobs))
+        self.counters.generated_tokens += 1
+        self._events.append(Event(sequence.request_id, sequence.sample, token, forced=forced, logprobs=logprobs,
+                                  cached_tokens=sequence.cached_tokens or 0))
         sequence.append(token)
 
     def _end_all(self, error: BaseException) -> None:
         """End everything that has been admitted: the cache, or what is counted of it, is in an unknown state."""
         for sequence in self.scheduler.admitted():
             self._finish(sequence, "error", error=error)
+        self.scheduler.prefixes.clear()
 
     def _finish(
         self,
@@ -160,4 +172,4 @@ class Engine:
         sequence.finish_reason = reason
         self.scheduler.release(sequence)
         self._events.append(Event(sequence.request_id, sequence.sample, finish_reason=reason,
-                                  end_token=end_token, error=error))
+                                  end_token=end_token, error=error, cached_tokens=sequence.cached_tokens or 0))

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pynanochat.engine.prefix import Node
 from pynanochat.sampling import History, Sampler, SamplingPolicy
 from pynanochat.tools import ToolMachine
 
@@ -45,6 +46,7 @@ class Request:
     end_tokens: Collection[int] = ()  # end a sample and are not part of its output, besides the policy's stop_tokens
     tool: ToolMachine | None = None  # its state at the end of the prompt; copied for each sample
     constraint: Constraint | None = None
+    salt: str = ""  # requests find what others have left in the prefix cache only under the same salt
     on_prompt_logits: Callable[[int, NDArray[np.float32]], None] | None = None  # (first position, logits (n, V))
 
 
@@ -59,6 +61,7 @@ class Event:
     logprobs: TokenLogprobs | None = None
     finish_reason: FinishReason | None = None
     end_token: int | None = None  # the token that ended it with "stop"
+    cached_tokens: int = 0  # of the prompt, that the prefix cache held
     error: BaseException | None = None
 
 
@@ -70,13 +73,17 @@ class Sequence:
     """
 
     def __init__(self, request_id: int, request: Request, sampler: Sampler, vocab_size: int, limit: int) -> None:
+        self.followers: list[Sequence] = []  # samples of the same request that wait for this one to run their prompt
         self.request_id = request_id
         self.request = request
         self.sampler = sampler
         self.tokens = list(request.prompt)
         self.limit = limit  # tokens at which it ends with "length"
         self.computed = 0  # tokens whose keys and values the cache holds
-        self.pages: list[list[int]] = []  # per layer group
+        self.pages: list[list[int]] = []  # per layer group; -1: its windows have passed the page
+        self.node: Node | None = None  # of the last whole page that the prefix cache was shown
+        self.reported = 0  # prompt tokens whose logits `on_prompt_logits` got
+        self.cached_tokens: int | None = None  # of the prompt, found in the prefix cache; None: never admitted
         self.history = History(vocab_size, request.prompt)
         self.tool = request.tool.copy() if request.tool else None
         self.constraint = request.constraint.copy() if request.constraint else None
@@ -86,6 +93,11 @@ class Sequence:
     def sample(self) -> int:
         """Which of the request's samples it is."""
         return self.sampler.index
+
+    @property
+    def arrival(self) -> tuple[int, int]:
+        """Its place in the order of arrival."""
+        return self.request_id, self.sample
 
     @property
     def missing(self) -> int:
@@ -110,9 +122,8 @@ class Sequence:
 
 
 def sampled_rows(sequence: Sequence, rows: int) -> int:
-    """How many of the next `rows` rows need logits: all for prompt logits, the last one to sample, or none."""
-    if sequence.request.on_prompt_logits is not None and sequence.computed < len(sequence.request.prompt):
-        return rows
-    return int(rows == sequence.missing)
-
-
+    """How many of the next `rows` rows, from the end, need logits: to sample the last one, or for the prompt's."""
+    to_sample = int(rows == sequence.missing)
+    if sequence.request.on_prompt_logits is None or sequence.reported == len(sequence.request.prompt):
+        return to_sample
+    return max(to_sample, sequence.computed + rows - max(sequence.computed, sequence.reported))
