@@ -2,6 +2,7 @@
 
 import os
 import select
+import struct
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ import runpy, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where those above ignore it, Python would too
 if pause := float(sys.argv.pop(1)):
     from pynanochat.cli.answer import AnswerWriter
-    push = AnswerWriter.push
-    AnswerWriter.push = lambda self, piece: (push(self, piece), time.sleep(pause))
+    from pynanochat.cli.events import EventWriter
+    for writer in (AnswerWriter, EventWriter):
+        writer.push = lambda self, piece, push=writer.push: (push(self, piece), time.sleep(pause))
 runpy.run_module("pynanochat", run_name="__main__", alter_sys=True)
 """
 
@@ -32,18 +34,24 @@ def one_line(text):
     return text.startswith("nanochat: ") and text.count("\n") == 1 and text.endswith("\n")
 
 
-def writing(model):
+def writing(model, *options):
     """A program in the middle of a long text, which takes it at least 25 seconds."""
-    arguments = ("generate", "hi", "-m", model, "--max-tokens", "2500", "--context", "2560", "-t", "1", "--seed", "1")
+    arguments = ("generate", "hi", "-m", model, "--max-tokens", "2500", "--context", "2560", "-t", "1", "--seed", "1",
+                 *options)
     return subprocess.Popen(command(*arguments, pause=0.01), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class Terminal:
-    """The command on a pseudo terminal."""
+    """The command on a pseudo terminal, whose size is unknown if left out."""
 
-    def __init__(self, *arguments, pause=0.0):
+    def __init__(self, *arguments, pause=0.0, size=None, **environment):
         self.master, slave = os.openpty()
-        environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        if size is not None:
+            import fcntl
+            import termios
+
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"} | environment
         self.process = subprocess.Popen(command(*arguments, pause=pause), stdin=slave, stdout=slave, stderr=slave,
                                         env=environment, start_new_session=True)
         os.close(slave)

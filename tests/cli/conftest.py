@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+from command_line import Terminal
 
 from pynanochat import checkpoint
 from pynanochat.cli import main
@@ -19,7 +20,7 @@ def no_other_models(monkeypatch, tmp_path):
     monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path / "base"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for name in ("NANOCHAT_BACKEND", "BURN_BACKEND", "NO_COLOR"):
+    for name in ("NANOCHAT_BACKEND", "BURN_BACKEND", "NANOCHAT_HISTORY", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -60,3 +61,17 @@ def call(capsys, stdin):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def terminal():
+    pytest.importorskip("termios")
+    opened = []
+
+    def start(*arguments, **how):
+        opened.append(Terminal(*arguments, **how))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()

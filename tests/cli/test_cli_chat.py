@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 
 import pytest
@@ -165,6 +166,7 @@ def test_a_message_that_fails_takes_nothing_from_the_conversation(tiny):
     ("/set max_tokens 0", "1 or more"),
     ("/set tools maybe", "on or off"), ("/save", "needs the name"), ("/load /no/such/file", "cannot be read"),
     ("/load ~nosuchuser/x", "home directory"),
+    ("/set markdown maybe", "on or off"), ("/set logprobs 65", "logprobs is 65"), ("/set logprobs few", "whole number"),
     ("/save /no/such/folder/x", "cannot be written"), ("/retry", "no message"), ("/tokens", "nothing has been said"),
     ("/stats loud", "on, off")])
 def test_a_wrong_slash_command_says_what_is_right(call, tiny, line, says):
@@ -192,3 +194,85 @@ def test_a_system_prompt_alone_can_be_kept(call, tmp_path, tiny):
     file = tmp_path / "talk.json"
     code, _, err = call("chat", tiny, piped=f"/system Be kind.\n/save {file}\n/system none\n/load {file}\n/system\n")
     assert (code, err.splitlines()[-1]) == (0, "system prompt: Be kind.")
+
+
+@pytest.mark.parametrize("policy", ["stop", "error"])
+def test_a_chat_that_may_not_forget_ends_with_a_reason(call, tiny, policy):
+    limits = ("--max-tokens", "60", "--context", "150", "--context-policy", policy)
+    code, out, err = call("chat", tiny, "--greedy", *limits, piped="message\n" * 4)
+    assert code == 2
+    assert out
+    assert one_line(err)
+    assert "start a new one" in err
+
+
+def test_events(call, tiny):
+    options = ("--greedy", "--max-tokens", "6")
+    code, out, err = call("chat", tiny, *options, "--jsonl", piped="one\ntwo\n")
+    assert (code, err) == (0, "")
+    start, *middle, end = map(json.loads, out.splitlines())
+    whole = json.loads(call("chat", tiny, *options, "--json", piped="one\ntwo\n")[1])
+    assert start == {"event": "start", "seed": start["seed"]} | {
+        name: whole[name] for name in ("model", "generation", "backend")}
+    assert end == {"event": "end", "messages": whole["messages"], "dropped": 0}
+    turns = [one for one in middle if one["event"] == "turn"]
+    assert turns == [{"event": "turn", "turn": place} | turn for place, turn in enumerate(whole["turns"])]
+    for place, turn in enumerate(turns):
+        pieces = [one for one in middle if one["event"] == "piece" and one["turn"] == place]
+        assert "".join(piece["text"] for piece in pieces) == turn["text"]
+        assert [token for piece in pieces for token in piece["tokens"]] == turn["tokens"]
+        assert pieces[-1]["finish_reason"] == turn["finish_reason"]
+
+
+def test_a_conversation_goes_through_files(call, tiny, tmp_path):
+    file, rest = tmp_path / "talk.json", ("--greedy", "--max-tokens", "9", "--json")
+    whole = json.loads(call("chat", tiny, *rest, piped="one\ntwo\n")[1])
+    assert call("chat", tiny, *rest, "--save", file, "-p", "one")[0] == 0
+    later = json.loads(call("chat", tiny, *rest, "--load", file, "--save", file, "-p", "two")[1])
+    assert later["messages"] == whole["messages"] == json.loads(file.read_text())["messages"]
+    call("chat", tiny, "--load", file, "--save", file, "--system", "S", piped="/undo\n/undo\n/undo\n")
+    assert json.loads(file.read_text())["messages"] == []
+    assert json.loads(file.read_text())["system"] == "S"
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--load", "/no/such/file"), ("--save", "/no/such/folder/x"), ("--save", "/"), ("--json", "--jsonl", "-p", "hi")])
+def test_wrong_files_and_forms_are_refused_before_anything_is_said(call, tiny, arguments):
+    code, out, err = call("chat", tiny, *arguments, piped="hi\n")
+    assert (code, out, one_line(err)) == (2, "", True)
+
+
+def test_settings_of_how_an_answer_is_shown(call):
+    lines = ["/set markdown off", "/set color_by_probability on", "/set logprobs 2", "/set", "What is 12 times 3?",
+             "/tokens", "/set logprobs none", "What is 12 times 3?", "/tokens"]
+    code, _, err = call("chat", "--greedy", piped="\n".join(lines))
+    assert code == 0
+    for part in ("markdown is off", "color_by_probability is on", "logprobs is 2", "logprobs              2",
+                 "logprobs is none", "1913 '36'  2047 '<|output_end|>'"):
+        assert part in err, part
+    with_probabilities, without = (line for line in err.splitlines() if line.startswith("651 'Let'"))
+    assert with_probabilities.startswith("651 'Let' ")
+    assert with_probabilities.count("%") > 30
+    assert "%" not in without
+
+
+def test_tokens_of_a_loaded_answer_have_no_probabilities_of_another(call, tmp_path):
+    file = tmp_path / "talk.json"
+    lines = ["/set logprobs 0", "Hi", f"/save {file}", "What is 12 times 3?", f"/load {file}", "/tokens"]
+    err = call("chat", "--greedy", piped="\n".join(lines))[2]
+    assert "%" not in err.rpartition("read from")[2]
+
+
+def test_what_a_file_says_never_commands_the_terminal(call, tiny, tmp_path):
+    messages = [{"role": "system", "content": "\033[2JS"}, {"role": "user", "content": "\033[2JU"},
+                {"role": "assistant", "content": "x"}]
+    (tmp_path / "talk.json").write_text(json.dumps(messages))
+    err = call("chat", tiny, piped=f"/load {tmp_path / 'talk.json'}\n/system\n/undo\n")[2]
+    assert "system prompt: ␛[2JS" in err
+    assert "taken back: ␛[2JU" in err
+
+
+def test_stats_tell_what_the_prefix_cache_gave(call):
+    err = call("chat", "--greedy", "--max-tokens", "20", piped="Tell me a story.\nGo on.\n/stats\n")[2]
+    cached, prompt = map(int, re.search(r"(\d+) of (\d+) prompt tokens cached", err).groups())
+    assert 16 <= cached < prompt

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+from command_line import one_line, writing
+
 import pynanochat as nc
 
 
@@ -96,3 +99,59 @@ def test_a_terminal_shows_what_the_calculator_did(call, monkeypatch):
     assert "[12*3 = 36]" in call("generate", "What is 12 times 3?", "--chat", "--greedy")[1]
     monkeypatch.delenv("NO_COLOR")
     assert "\033[2m36\033[0m" in call("generate", "What is 12 times 3?", "--chat", "--greedy")[1]
+
+
+@pytest.mark.parametrize(("arguments", "prompt"), [
+    (("Sum up:", "-"), "Sum up:\n\na\nb"), (("-", "What is it?"), "a\nb\n\nWhat is it?"), (("-",), "a\nb"),
+    (("only this",), "only this")])
+def test_a_prompt_and_stdin_are_joined_where_a_dash_says_so(call, tiny, arguments, prompt):
+    _, out, _ = call("generate", *arguments, "-m", tiny, "--json", "--max-tokens", "1", piped="a\nb\n")
+    assert json.loads(out)["prompt_tokens"] == [256, *prompt.encode()]
+
+
+def test_a_dash_may_be_the_value_of_an_option(call, tiny):
+    assert json.loads(call("generate", "hi", "-m", tiny, "--stop", "-", "--json", "--max-tokens", "4")[1])
+    assert "'-'" in call("inspect", "-")[2]
+
+
+@pytest.mark.parametrize("arguments", [("-", "-"), ("a", "b", "-"), ("a", "-")])
+def test_prompts_that_cannot_be_joined_are_refused(call, tiny, arguments):
+    code, out, err = call("generate", *arguments, "-m", tiny)
+    assert (code, out, one_line(err)) == (2, "", True)
+
+
+def test_events(call, tiny, mute):
+    options = ("-n", "2", "--seed", "3", "--logprobs", "1", "--max-tokens", "6", "--greedy")
+    for arguments in (("hello", "-m", tiny), ("--tokens", "1,2", "-m", mute)):
+        code, out, err = call("generate", *arguments, *options, "--jsonl")
+        assert (code, err) == (0, "")
+        start, *pieces, end = map(json.loads, out.splitlines())
+        whole = json.loads(call("generate", *arguments, *options, "--json")[1])
+        both = start | end
+        assert {name: both[name] for name in whole if name != "timing"} == {
+            name: whole[name] for name in whole if name != "timing"}
+        for place, sample in enumerate(whole["samples"]):
+            mine = [piece for piece in pieces if piece["sample"] == place]
+            assert [token for piece in mine for token in piece["tokens"]] == sample["tokens"]
+            assert "".join(piece["text"] for piece in mine) == sample["text"]
+            assert [piece["logprobs"] for piece in mine if piece["tokens"]] == sample["logprobs"]
+            assert mine[-1]["finish_reason"] == sample["finish_reason"]
+
+
+def test_events_come_while_the_answer_does(tiny):
+    with writing(tiny, "--jsonl") as process:
+        assert json.loads(process.stdout.readline())["event"] == "start"
+        assert json.loads(process.stdout.readline())["event"] == "piece"
+        assert process.poll() is None
+        process.kill()
+
+
+def test_colours_on_a_terminal(call, tiny, monkeypatch):
+    monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda self: True)
+    monkeypatch.setenv("TERM", "xterm")
+    out = call("generate", "Once upon a", "--greedy", "--max-tokens", "8", "--color-by-probability")[1]
+    assert "\033[32m time\033[0m" in out
+    assert "most probable" not in out
+    hostile = call("generate", "\033[2J", "-m", tiny, "--max-tokens", "1")[1]
+    assert "␛[2J" in hostile
+    assert "\033[2J" not in hostile

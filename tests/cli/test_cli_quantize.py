@@ -79,3 +79,12 @@ def test_generate(call, tiny, tmp_path):
     code, _, err = call("generate", "-m", tmp_path / "q4", "--quantize", "q8", *common)
     assert code == 2
     assert "would lose twice" in err
+
+
+def test_inspect_tells_what_quantised_weights_are_and_not_what_they_cannot_be(call, tiny, tmp_path):
+    call("convert", tiny, tmp_path / "x", "--quantize", "q8")
+    assert json.loads(call("inspect", tmp_path / "x", "--json")[1])["sizes"]["dtype"] == "q8"
+    assert json.loads(call("inspect", tmp_path / "x", "--dtype", "float32", "--json")[1])["sizes"]["dtype"] == "float32"
+    code, out, err = call("inspect", tmp_path / "x", "--dtype", "q4")
+    assert (code, out) == (2, "")
+    assert "the weights are q8 already" in err

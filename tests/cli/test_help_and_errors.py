@@ -1,5 +1,6 @@
 """Help is quick and complete; wrong input of any kind is one line and exit code 2."""
 
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from command_line import one_line
 import pynanochat as nc
 from pynanochat.cli import main
 
-COMMANDS = ("chat", "generate", "inspect", "convert", "check", "bench")
+COMMANDS = ("chat", "generate", "serve", "inspect", "convert", "check", "bench")
 
 
 def test_version(call):
@@ -63,6 +64,9 @@ BAD = [
     ("chat", "{tiny}", "-p", "x" * 400), ("chat", "{tiny}", "-p", "hi", "--max-tokens", "-1"),
     ("convert", "{tiny}", "{here}"), ("convert", "{tiny}", "{new}", "--format", "gguf"),
     ("convert", "{tiny}", "{new}", "--format", "burn"), ("convert", "{tiny}", "{new}", "--format", "huggingface"),
+    ("generate", "hi", "-m", "{tiny}", "--threads", "1.5"), ("generate", "hi", "-m", "{tiny}", "--max-tokens", "1e-3"),
+    ("generate", "hi", "-m", "{tiny}", "--seed", "inf"), ("bench", "{tiny}", "--batches", "1.5"),
+    ("generate", "hi", "-m", "{tiny}", "--json", "--jsonl"), ("--completion", "tcsh"), ("-",),
     ("inspect", "{tiny}", "--context", "-1"), ("inspect", "{text}"), ("check", "--backend", "tpu"),
     ("check", "--seed", "-1"), ("check", "--json=maybe"), ("bench", "nothing-here"), ("bench", "--backend", "tpu"),
     ("bench", "--depth", "0"), ("bench", "{tiny}", "--depth", "2"), ("bench", "{tiny}", "--threads", "0"),
@@ -105,3 +109,26 @@ def test_no_prompt_and_no_pipe_is_refused(call, tiny, monkeypatch, capsys):
 def test_a_broken_system_is_exit_code_1(call, tiny, monkeypatch):
     monkeypatch.setattr("pynanochat.llm.load", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
     assert call("generate", "hi", "-m", tiny) == (1, "", "nanochat: not enough memory\n")
+
+
+def test_a_fraction_is_no_whole_number(call, tiny):
+    assert "--threads: 1.5 is no whole number" in call("generate", "hi", "-m", tiny, "--threads", "1.5")[2]
+    assert call("generate", "hi", "-m", tiny, "--max-tokens", "1.0")[0] == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_scripts(call, shell):
+    code, out, err = call("--completion", shell)
+    assert (code, err) == (0, "")
+    for word in (*COMMANDS, "temperature"):
+        assert word in out
+
+
+def test_the_completion_of_bash_completes():
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash")
+    command = [sys.executable, "-m", "pynanochat", "--completion", "bash"]
+    script = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    script += 'COMP_WORDS=(nanochat gen); COMP_CWORD=1; _nanochat nanochat gen nanochat; echo "${COMPREPLY[@]}"'
+    assert subprocess.run([bash], input=script, capture_output=True, text=True, check=True).stdout == "generate\n"

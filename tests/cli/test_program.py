@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from command_line import PATIENCE, Terminal, command, one_line, program, writing
+from command_line import PATIENCE, command, one_line, program, writing
 
 import pynanochat as nc
 
@@ -63,20 +63,6 @@ def test_a_text_encoding_that_lacks_characters_is_no_error(tiny):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.fixture
-def terminal():
-    pytest.importorskip("termios")
-    opened = []
-
-    def start(*arguments, **how):
-        opened.append(Terminal(*arguments, **how))
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        one.close()
-
-
 def test_a_terminal_chat(terminal, tmp_path):
     chat = terminal("chat", "--greedy", "--max-tokens", "400")
     assert "G4 (nanochat since 2026-03-14), 6.16 M parameters" in chat.until("Ctrl-D leaves")
@@ -125,29 +111,9 @@ def test_a_program_whose_parent_ignores_ctrl_c_can_be_interrupted_all_the_same(t
     assert process.returncode == 130
 
 
-def test_several_lines_in_a_terminal(terminal, tmp_path):
-    chat = terminal()
-    chat.until("›")
-    chat.type("What is 12\x1b\rtimes 3?\r")
-    chat.until(".\r\n")
-    chat.until("›")
-    chat.type("/quit\r")
-    assert chat.process.wait(PATIENCE) == 0
-    assert "+What is 12\n+times 3?\n" in (tmp_path / "state" / "nanochat" / "history").read_text(encoding="utf-8")
-
-
 def test_ctrl_c_outside_a_chat_is_130(tiny):
     process = writing(tiny)
     process.stdout.read(5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (130, b"")
-
-
-def test_history_needs_no_writable_home(monkeypatch, tmp_path):
-    from pynanochat.cli.line_input import history_file
-
-    assert history_file() == tmp_path / "state" / "nanochat" / "history"
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    assert history_file() is None

@@ -5,44 +5,81 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from pynanochat.cli import probability
+from pynanochat.cli.control_characters import Visible
 from pynanochat.cli.terminal import paint
 from pynanochat.engine.request import TokenLogprobs
 from pynanochat.output import Output, Piece
 
 
 class AnswerWriter:
-    """Takes pieces in their order; a terminal shows a tool block dim, as in [12*3 = 36]."""
+    """Takes pieces in their order, inside its `with` block or until `end`.
 
-    def __init__(self) -> None:
-        self._shows_tools = sys.stdout.isatty()
+    A terminal gets no control characters of the model's, and dim tool blocks: [12*3 = 36], or [12*x = ?] where the
+    calculator had no answer. `colours` gives text there the colour of its probability, where that is known.
+    """
+
+    def __init__(self, *, colours: bool = False) -> None:
+        self._is_terminal = sys.stdout.isatty()
+        self._colours = colours
+        self._visible = Visible()
         self._kind = "text"
         self._ends_line = True
 
+    def __enter__(self) -> AnswerWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
     def push(self, piece: Piece) -> None:
         """Show what a piece adds."""
-        if piece.content and (piece.kind == "text" or self._shows_tools):
+        if not self._is_terminal:
+            self._write(str(piece))
+        elif piece.content:
             self._enter(piece.kind)
-            style = "" if piece.kind == "text" else "dim"
-            self._write(paint(piece.content, style, sys.stdout), piece.content)
+            style = probability.style_of(piece.logprobs.logprob) if self._colours and piece.logprobs else ""
+            self._show(self._visible.push(piece.content), style)
 
     def end(self) -> None:
         """End the answer and its line."""
-        self._enter("text")
+        if self._is_terminal:
+            self._enter("text", is_end=True)
+            self._show(self._visible.end())
         if not self._ends_line:
-            self._write("\n", "\n")
+            self._write("\n")
 
-    def _enter(self, kind: str) -> None:
-        before, self._kind = self._kind, kind
+    def _enter(self, kind: str, *, is_end: bool = False) -> None:
+        """Go over to a kind of text, by way of the signs around a tool block."""
+        before = self._kind
         if kind == before:
             return
-        border = ("]" if before != "text" and kind != "python_output" else "") + ("[" if kind == "python" else "")
-        border += (" = " if before == "python" else "[= ") if kind == "python_output" else ""
-        self._write(paint(border, "dim", sys.stdout), border)
+        self._show(self._visible.end())
+        if before == "python" and kind != "python_output":
+            self._show("]" if is_end else " = ?]")
+        elif before == "python_output":
+            self._show("]")
+        if before == "python" and kind == "python_output":
+            self._kind = kind
+            self._show(" = ")
+            return
+        self._kind = kind
+        if kind != "text":
+            self._begin_block()
+            self._show("[" if kind == "python" else "[= ")
 
-    def _write(self, shown: str, plain: str) -> None:
-        sys.stdout.write(shown)
-        sys.stdout.flush()
-        self._ends_line = plain.endswith("\n")
+    def _begin_block(self) -> None:
+        """A tool block follows."""
+
+    def _show(self, text: str, style: str = "") -> None:
+        """Show text of the kind that is on."""
+        self._write(text, style if self._kind == "text" else "dim")
+
+    def _write(self, text: str, style: str = "") -> None:
+        if text:
+            sys.stdout.write(paint(text, style, sys.stdout))
+            sys.stdout.flush()
+            self._ends_line = text.endswith("\n")
 
 
 def as_json(output: Output) -> dict[str, Any]:
@@ -50,7 +87,7 @@ def as_json(output: Output) -> dict[str, Any]:
     return {
         "text": output.text, "tokens": output.tokens, "forced": output.forced, "finish_reason": output.finish_reason,
         "end_token": output.end_token, "stop": output.stop, "parts": output.parts,
-        "logprobs": output.logprobs and [one and _logprobs_as_json(one) for one in output.logprobs],
+        "logprobs": output.logprobs and [one and logprobs_as_json(one) for one in output.logprobs],
     }
 
 
@@ -63,11 +100,12 @@ def timing(outputs: list[Output]) -> dict[str, Any]:
     later = completion - len(outputs)
     return {
         "usage": {"prompt_tokens": first.prompt_tokens, "completion_tokens": completion,
-                  "total_tokens": first.prompt_tokens + completion},
+                  "total_tokens": first.prompt_tokens + completion, "cached_tokens": first.cached_tokens},
         "timing": {"first_token_seconds": start, "seconds": seconds,
                    "tokens_per_second": later / (seconds - start) if later > 0 and seconds > start else None},
     }
 
 
-def _logprobs_as_json(logprobs: TokenLogprobs) -> dict[str, Any]:
+def logprobs_as_json(logprobs: TokenLogprobs) -> dict[str, Any]:
+    """The log-probability of a token and of the most probable others, as (id, log-probability)."""
     return {"logprob": logprobs.logprob, "top": [list(pair) for pair in logprobs.top]}

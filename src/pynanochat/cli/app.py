@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import Literal
 
 import cyclopts
 from cyclopts.help import DefaultFormatter
 from cyclopts.help.specs import PanelSpec
 from rich.box import Box
 from rich.console import Console
+
+from pynanochat.cli.conversion import converted, plain, shielded
 
 _HELP = """Run, inspect and convert nanochat models.
 
@@ -17,6 +20,7 @@ Without a command: chat with the bundled model, or answer what is piped in."""
 _COMMANDS = {  # name: module and function, help
     "chat": ("chat:chat", "Talk with a model."),
     "generate": ("generate:generate", "Continue a text, or answer once."),
+    "serve": ("serve:serve", "Serve models over HTTP: OpenAI's API and a page."),
     "inspect": ("inspect:inspect", "Show what a checkpoint holds."),
     "convert": ("convert:convert", "Write a model in another format."),
     "check": ("check:check", "Measure that everything works, feature by feature."),
@@ -29,16 +33,14 @@ def run(arguments: list[str]) -> int:
     """The exit code of a command line; a wrong one costs one line on stderr."""
     if not arguments:
         arguments = ["chat"] if sys.stdin.isatty() else ["generate", "--chat"]
-    if arguments[0] == "generate" and "-" in arguments and "--" not in arguments:  # a lone - is no option
-        arguments = [*(argument for argument in arguments if argument != "-"), "--", "-"]
     try:
-        result = _app()(arguments, exit_on_error=False, print_error=False)
+        result = _app()(shielded(arguments), exit_on_error=False, print_error=False)
     except cyclopts.UnusedCliTokensError as error:
-        more = " ".join(map(repr, error.unused_tokens or ()))
+        more = " ".join(repr(plain(token)) for token in error.unused_tokens or ())
         print(f"nanochat: too many arguments: {more}; put a text of several words in quotes", file=sys.stderr)
         return 2
     except cyclopts.CycloptsError as error:
-        print(f"nanochat: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"nanochat: {plain(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     return int(result or 0)
 
@@ -54,11 +56,25 @@ def _app() -> cyclopts.App:
         console=_HelpConsole(),
         name="nanochat", help=_HELP, help_format="plaintext", version_flags=[], result_action="return_value",
         suppress_keyboard_interrupt=False,
-        default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default),
+        default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default, converter=converted),
         help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_BLANK, padding=(0, 0, 0, 3))))
     for place, (name, (home, text)) in enumerate(_COMMANDS.items()):
         app.command(f"pynanochat.cli.{home}", name=name, help=text, sort_key=place)
+    app.command(_completion, name="--completion", help="Print the completion script of a shell.",
+                sort_key=len(_COMMANDS))
     return app
+
+
+def _completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> int:
+    """Print what makes a shell complete the command; it goes where the shell looks for such files.
+
+    Parameters
+    ----------
+    shell
+        The shell.
+    """
+    print(_app().generate_completion(shell=shell))
+    return 0
 
 
 def _shown_default(value: object) -> object:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from pynanochat.cli.options import (
     CheckpointOptions,
+    Colours,
     Json,
+    JsonLines,
     ModelName,
     RunningOptions,
     SamplingOptions,
@@ -20,6 +23,7 @@ from pynanochat.cli.terminal import amount, emit, say
 from pynanochat.errors import RequestError
 
 if TYPE_CHECKING:
+    from pynanochat.cli.line_input import LineInput
     from pynanochat.llm import LLM
 
 
@@ -28,7 +32,12 @@ def chat(
     *,
     prompt: Annotated[str | None, Parameter(alias="-p", help="Answer this one message and leave.")] = None,
     system: Annotated[str | None, Parameter(help="System prompt.")] = None,
+    load: Annotated[Path | None, Parameter(help="Go on with a conversation that /save or --save has written.")] = None,
+    save: Annotated[Path | None, Parameter(help="Write the conversation, after every answer.")] = None,
+    plain: Annotated[bool, Parameter(help="On a terminal, show the text as it is, not as Markdown.")] = False,
+    color_by_probability: Colours = False,
     json: Json = False,
+    jsonl: JsonLines = False,
     sampling: SamplingOptions = SamplingOptions(),  # noqa: B008 - frozen
     files: CheckpointOptions = CheckpointOptions(),  # noqa: B008
     running: RunningOptions = RunningOptions(),  # noqa: B008
@@ -39,27 +48,50 @@ def chat(
     / are commands there too, and // stands for a message that begins with /.
     """
     interactive = prompt is None and sys.stdin.isatty()
-    if json and interactive:
-        raise RequestError("--json gives one document at the end; give --prompt, or pipe the messages in")
-    policy = sampling.policy(settled=json)
+    if (json or jsonl) and interactive:
+        raise RequestError("--json and --jsonl are for programs; give --prompt, or pipe the messages in")
+    if json and jsonl:
+        raise RequestError("--json gives one document and --jsonl one line per piece; choose one")
+    if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
+        raise RequestError(f"{save} cannot be written; expected a file in a folder that exists")
+    policy = sampling.policy(settled=json or jsonl, logprobs=0 if interactive or color_by_probability else None)
     llm = load_model(model, files, running)
     llm.need_tokenizer()
+    from pynanochat.cli import conversation_file
     from pynanochat.cli.dialogue import Dialogue
-    from pynanochat.cli.line_input import LineEditor, PipedLines
-    from pynanochat.cli.slash import HELP
 
     talk = llm.chat(system=system, max_tokens=sampling.max_tokens, policy=policy, tools=not sampling.no_tools)
-    dialogue = Dialogue(talk, interactive=interactive, show=not json)
+    if load is not None:
+        conversation_file.read(load, talk)
+        talk.system = talk.system if system is None else system
+    dialogue = Dialogue(talk, interactive=interactive, form="document" if json else "events" if jsonl else "text",
+                        markdown=not plain, colours=color_by_probability, save=save)
     if interactive:
         _greet(llm)
+    if jsonl:
+        emit({"event": "start"} | described(llm) | {"seed": policy.seed})
     if prompt is not None:
         dialogue.answer(prompt)
     else:
-        dialogue.run(LineEditor(list(HELP)) if interactive else PipedLines())
+        dialogue.run(_source(interactive))
+    dialogue.save()
+    if jsonl:
+        emit({"event": "end", "messages": talk.messages, "dropped": talk.dropped})
     if json:
         emit(described(llm) | {"messages": talk.messages, "turns": dialogue.turns, "dropped": talk.dropped,
                                "seed": policy.seed})
     return 0
+
+
+def _source(interactive: bool) -> LineInput:
+    from pynanochat.cli.line_input import LineEditor, PipedLines
+
+    if not interactive:
+        return PipedLines()
+    from pynanochat.cli.completion import CommandCompleter
+    from pynanochat.cli.slash import HELP
+
+    return LineEditor(CommandCompleter(list(HELP)))
 
 
 def _greet(llm: LLM) -> None:

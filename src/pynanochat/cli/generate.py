@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from pynanochat.cli.control_characters import visible
 from pynanochat.cli.options import (
     CheckpointOptions,
+    Colours,
     Json,
+    JsonLines,
     ModelName,
     RunningOptions,
     SamplingOptions,
@@ -26,16 +29,16 @@ if TYPE_CHECKING:
 
 
 def generate(
-    prompt: str | None = None,
-    /,
-    *,
+    *prompt: str,
     model: ModelName = None,
     chat: Annotated[bool, Parameter(help="The prompt is a user's message; answer it.")] = False,
     system: Annotated[str | None, Parameter(help="System prompt, with --chat.")] = None,
     tokens: Annotated[str | None, Parameter(help='The prompt as token ids, as in "1,2,3".')] = None,
     samples: Annotated[int, Parameter(name=["--samples", "-n"], help="How many answers.")] = 1,
     logprobs: Annotated[int | None, Parameter(help="Log-probability of each token, and of this many others.")] = None,
+    color_by_probability: Colours = False,
     json: Json = False,
+    jsonl: JsonLines = False,
     sampling: SamplingOptions = SamplingOptions(),  # noqa: B008 - frozen
     files: CheckpointOptions = CheckpointOptions(),  # noqa: B008
     running: RunningOptions = RunningOptions(),  # noqa: B008
@@ -47,38 +50,50 @@ def generate(
     Parameters
     ----------
     prompt
-        The text; - or nothing reads it from stdin, less one line end.
+        The text; - or nothing reads it from stdin, less one line end; a text and - are joined by a blank line.
     """
     ids = _ids(tokens)
+    if json and jsonl:
+        raise RequestError("--json gives one document and --jsonl one line per piece; choose one")
     if system is not None and not chat:
         raise RequestError("--system needs --chat; a raw text has no system prompt")
-    if ids is not None and (prompt is not None or chat):
+    if ids is not None and (prompt or chat):
         raise RequestError("--tokens is the whole prompt; leave PROMPT and --chat out")
     text = _text(prompt) if ids is None else ""
-    policy = sampling.policy(n=samples, logprobs=logprobs)
+    shown_logprobs = 0 if logprobs is None and color_by_probability else logprobs
+    policy = sampling.policy(n=samples, logprobs=shown_logprobs)
     llm = load_model(model, files, running)
     if ids is None:
         ids = _asked(llm, text, system, sampling.max_tokens) if chat else llm.encode(text)
     request = llm.request(ids, sampling.max_tokens, policy, tools=not sampling.no_tools)
-    if llm.tokenizer is None and not json:
+    if llm.tokenizer is None and not (json or jsonl):
         say("note: there is no tokenizer with this model; the answer is token ids", "dim")
     with llm.run([request]) as stream:
         if json:
-            outputs = stream.drain()[0].samples
-            _emit(llm, ids, outputs, policy.seed)
-        else:
-            outputs = _show(llm, stream, "" if chat else text, samples)
-    if logprobs is not None and not json:
+            emit(_start(llm, ids) | _end(stream.drain()[0].samples) | {"seed": policy.seed})
+            return 0
+        if jsonl:
+            _tell(stream, _start(llm, ids) | {"seed": policy.seed})
+            return 0
+        outputs = _show(llm, stream, "" if chat else text, samples, color_by_probability)
+    if logprobs is not None:
         _show_logprobs(llm, outputs)
     return 0
 
 
-def _text(prompt: str | None) -> str:
-    if prompt not in (None, "-"):
-        assert prompt is not None
-        return prompt
-    if prompt is None and sys.stdin.isatty():
+def _text(prompt: tuple[str, ...]) -> str:
+    """The prompt, with stdin in the place of -."""
+    texts = [text for text in prompt if text != "-"]
+    if len(texts) > 1:
+        raise RequestError(f"too many arguments: {texts[1]!r}; put a text of several words in quotes")
+    if len(prompt) - len(texts) > 1:
+        raise RequestError("- stands for stdin, which can be read once")
+    if not prompt and sys.stdin.isatty():
         raise RequestError('there is no prompt; give one, as in nanochat generate "Once upon a time", or pipe it in')
+    return "\n\n".join(_stdin() if text == "-" else text for text in prompt or ("-",))
+
+
+def _stdin() -> str:
     text = read_stdin().removesuffix("\n")
     if not text:
         raise RequestError('stdin is empty, so there is nothing to answer; nanochat generate "" starts from nothing')
@@ -107,14 +122,28 @@ def _asked(llm: LLM, text: str, system: str | None, max_tokens: int) -> list[int
     return llm.chat(system=system, max_tokens=max_tokens).prompt(text)
 
 
-def _emit(llm: LLM, ids: list[int], outputs: list[Output], seed: int | None) -> None:
+def _start(llm: LLM, ids: list[int]) -> dict[str, Any]:
+    """What JSON says before the first token."""
+    return described(llm) | {"prompt_tokens": ids}
+
+
+def _end(outputs: list[Output]) -> dict[str, Any]:
+    """What JSON says after the last token."""
     from pynanochat.cli.answer import as_json, timing
 
-    document: dict[str, Any] = described(llm) | {"prompt_tokens": ids, "samples": [as_json(one) for one in outputs]}
-    emit(document | timing(outputs) | {"seed": seed})
+    return {"samples": [as_json(one) for one in outputs]} | timing(outputs)
 
 
-def _show(llm: LLM, stream: Stream, prompt: str, samples: int) -> list[Output]:
+def _tell(stream: Stream, start: dict[str, Any]) -> None:
+    from pynanochat.cli.events import EventWriter
+
+    emit({"event": "start"} | start)
+    for piece in stream:
+        EventWriter(sample=piece.sample).push(piece)
+    emit({"event": "end"} | _end(stream.outputs[0].samples))
+
+
+def _show(llm: LLM, stream: Stream, prompt: str, samples: int, colours: bool) -> list[Output]:
     from pynanochat.cli.answer import AnswerWriter
 
     if llm.tokenizer is None:
@@ -124,9 +153,9 @@ def _show(llm: LLM, stream: Stream, prompt: str, samples: int) -> list[Output]:
         return outputs
     pieces = iter(stream) if samples == 1 else iter(sorted(stream, key=lambda piece: piece.sample))
     if sys.stdout.isatty() and prompt:
-        sys.stdout.write(paint(prompt, "dim", sys.stdout))
+        sys.stdout.write(paint(visible(prompt), "dim", sys.stdout))
         sys.stdout.flush()
-    writer, sample = AnswerWriter(), 0
+    writer, sample = AnswerWriter(colours=colours), 0
     for piece in pieces:
         if piece.sample != sample:
             writer.end()

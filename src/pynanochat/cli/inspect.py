@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from pynanochat.cli.control_characters import visible
 from pynanochat.cli.options import CheckpointOptions, Json, ModelName
 from pynanochat.cli.terminal import amount, console, emit, paint, say, table
+from pynanochat.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from pynanochat.inspection import Inspection
@@ -22,8 +24,8 @@ def inspect(
     tensors: Annotated[bool, Parameter(help="List every tensor.")] = False,
     plan: Annotated[bool, Parameter(
         help="List the calls that the cpu backend runs; with --dtype q8 or q4, those of weights in it.")] = False,
-    dtype: Annotated[Literal["float32", "float64", "bfloat16", "q8", "q4"], Parameter(
-        help="Precision that sizes are told for.")] = "float32",
+    dtype: Annotated[Literal["float32", "float64", "bfloat16", "q8", "q4"] | None, Parameter(
+        help="Precision that sizes are told for; if left out float32, or q8 or q4 where the weights are.")] = None,
     context: Annotated[int | None, Parameter(help="Tokens that sizes are told for; sequence_len if left out.")] = None,
     json: Json = False,
     files: CheckpointOptions = CheckpointOptions(),  # noqa: B008 - frozen
@@ -31,13 +33,20 @@ def inspect(
     """Show what a checkpoint holds; weights are neither read nor checked."""
     from pynanochat.inspection import inspect as look
     from pynanochat.ops.plan import describe
+    from pynanochat.quantize.formats import format_of
 
-    found = look(model, dtype=dtype, context=context, **asdict(files))
+    found = look(model, dtype=dtype or "float32", context=context, **asdict(files))
+    stored = next((kind for one in found.tensors if (kind := format_of(one.dtype))), None)
+    if stored is not None and dtype is None:
+        found = look(model, dtype=stored, context=context, **asdict(files))
+    elif stored is not None and format_of(found.sizes.dtype) not in (None, stored):
+        raise UnsupportedError(f"the weights are {stored} already, and {dtype} made of them would lose twice; inspect "
+                               "the float original instead")
     if json:
         emit(found.to_dict() | ({"plan": found.plan().to_dict()} if plan else {}))
         return 0
     for note in found.notes:
-        say(f"note: {note}", "dim")
+        say(f"note: {visible(note)}", "dim")
     _show(found)
     if tensors:
         rows = [(t.name, "x".join(map(str, t.shape)), t.dtype, f"{t.nbytes:,}") for t in found.tensors]
@@ -85,5 +94,5 @@ def _lines(heading: str, values: dict[str, str]) -> None:
 
 
 def _plain(value: Any) -> str:
-    text = value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
+    text = visible(value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False))
     return " ".join(text.split()) if len(text) <= 200 else f"{' '.join(text[:197].split())}..."

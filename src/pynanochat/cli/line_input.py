@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pynanochat.cli.terminal import say
 from pynanochat.errors import RequestError
+
+if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completer
+    from prompt_toolkit.key_binding import KeyBindings
+
+_QUOTES = '"""'
 
 
 class LineInput(Protocol):
@@ -37,38 +40,27 @@ class PipedLines:
 
 
 class LineEditor:
-    """Editing, history and completion of commands; Enter sends, Alt-Enter or Escape and Enter starts a new line."""
+    """Editing, history and completion; Enter sends a message that is complete.
 
-    def __init__(self, commands: Sequence[str]) -> None:
+    A line goes on in a new one after Alt-Enter, after a backslash at its end, and between triple quotes.
+    """
+
+    def __init__(self, completer: Completer) -> None:
         from prompt_toolkit import PromptSession
-        from prompt_toolkit.completion import WordCompleter
-        from prompt_toolkit.history import FileHistory, InMemoryHistory
-        from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
         from prompt_toolkit.output import create_output
 
-        keys = KeyBindings()
+        from pynanochat.cli.history import open_history
 
-        @keys.add("enter")
-        @keys.add("c-j")  # Enter, typed ahead while an answer ran
-        def _(event: KeyPressEvent) -> None:
-            event.current_buffer.validate_and_handle()
-
-        @keys.add("escape", "enter")
-        def _(event: KeyPressEvent) -> None:
-            event.current_buffer.insert_text("\n")
-
-        path = history_file()
         self._session: PromptSession[str] = PromptSession(
-            "› ", multiline=True, key_bindings=keys, prompt_continuation="  ",
-            history=FileHistory(path) if path else InMemoryHistory(),
-            completer=WordCompleter(commands, sentence=True), complete_while_typing=False,
+            "› ", multiline=True, key_bindings=_keys(), prompt_continuation="  ", history=open_history(),
+            completer=completer, complete_while_typing=False, enable_open_in_editor=True, tempfile_suffix=".md",
             output=create_output(always_prefer_tty=True))
 
     def read(self) -> str | None:
         """What was typed; Ctrl-C drops the line, Ctrl-D is the end."""
         while True:
             try:
-                return self._session.prompt()
+                return unquoted(self._session.prompt())
             except KeyboardInterrupt:
                 if not self._session.default_buffer.text:
                     say("Ctrl-D or /quit leaves.", "dim")
@@ -76,18 +68,41 @@ class LineEditor:
                 return None
 
 
-def history_file() -> Path | None:
-    """The file with earlier messages, in the user's folder for such state; None where it cannot be written."""
-    if sys.platform == "win32":
-        state = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        state = os.environ.get("XDG_STATE_HOME") or Path.home() / "Library" / "Application Support"
-    else:
-        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    path = Path(state) / "nanochat" / "history"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-    except OSError:
-        return None
-    return path if os.access(path, os.W_OK) else None
+def is_quoted(text: str) -> bool:
+    """Whether triple quotes are open at the end of the text."""
+    return text.startswith(_QUOTES) and text.count(_QUOTES) % 2 == 1
+
+
+def unquoted(text: str) -> str:
+    """A message without triple quotes around the whole of it."""
+    inner = text.rstrip()
+    if not (inner.startswith(_QUOTES) and inner.endswith(_QUOTES) and text.count(_QUOTES) == 2):
+        return text
+    return inner[len(_QUOTES):-len(_QUOTES)].removeprefix("\n").removesuffix("\n")
+
+
+def _keys() -> KeyBindings:
+    from prompt_toolkit.enums import DEFAULT_BUFFER
+    from prompt_toolkit.filters import has_focus
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    keys = KeyBindings()
+    editing = has_focus(DEFAULT_BUFFER)  # and not searching the history
+
+    @keys.add("enter", filter=editing)
+    @keys.add("c-j", filter=editing)  # Enter, typed ahead while an answer ran
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.is_cursor_at_the_end and buffer.text.endswith("\\"):
+            buffer.delete_before_cursor()
+            buffer.insert_text("\n")
+        elif is_quoted(buffer.text):
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter", filter=editing)
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

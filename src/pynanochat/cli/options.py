@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Group, Parameter
 
+from pynanochat.cli.control_characters import visible
 from pynanochat.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ ModelName: TypeAlias = Annotated[str | None, Parameter(
     alias="-m", help="A path, the bundled story5m, a tag such as d20 or sft/d20@650, or a Hugging Face id.",
     show_default=False)]
 Json: TypeAlias = Annotated[bool, Parameter(help="One JSON document on stdout.")]
+JsonLines: TypeAlias = Annotated[bool, Parameter(help="A JSON object on stdout for each piece, while it comes.")]
+Colours: TypeAlias = Annotated[bool, Parameter(
+    name="--color-by-probability", help="On a terminal: green tokens are likely, red ones are not.")]
 
 _CHECKPOINT = Group("Checkpoint", sort_key=2)
 _RUNNING = Group("Running", sort_key=3)
@@ -53,6 +57,8 @@ class RunningOptions:
     cache_dtype: Annotated[Literal["float32", "bfloat16"] | None, Parameter(
         help="Precision of kept keys and values on the cpu backend; if left out float32, bfloat16 beside q8 and "
              "q4.")] = None
+    cache_mib: Annotated[int, Parameter(
+        help="Mebibytes for keys and values; one context at least is kept, and as many as fit.")] = 512
     threads: Annotated[int | None, Parameter(
         help="Threads of the cpu backend; as many as there are cores if left out.")] = None
     context: Annotated[int | None, Parameter(help="Tokens of context, up to ten times sequence_len.")] = None
@@ -100,9 +106,10 @@ def load_model(name: str | None, files: CheckpointOptions, running: RunningOptio
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        llm = load(name, **asdict(files), **asdict(running))
+        options = asdict(running)
+        llm = load(name, **asdict(files), cache_bytes=options.pop("cache_mib") << 20, **options)
     for note in (*llm.checkpoint.notes, *(str(warning.message) for warning in caught)):
-        say(f"note: {note}", "dim")
+        say(f"note: {visible(note)}", "dim")
     return llm
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pynanochat.cli import conversation_file
-from pynanochat.cli.terminal import say, speed
+from pynanochat.cli import conversation_file, probability
+from pynanochat.cli.control_characters import visible
+from pynanochat.cli.settings import Settings, shown
+from pynanochat.cli.terminal import paint, say, speed
 from pynanochat.errors import NanochatError, RequestError
 
 if TYPE_CHECKING:
@@ -24,13 +28,9 @@ HELP = {
     "/save": ("FILE", "write the conversation"),
     "/load": ("FILE", "go on with a written conversation"),
     "/stats": ("on|off", "speed and context; on: a line after every answer"),
-    "/tokens": ("", "the tokens of the last answer"),
+    "/tokens": ("", "the tokens of the last answer, each with its probability"),
     "/quit": ("", "leave, as Ctrl-D does"),
 }
-_POLICY = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
-           "seed", "stop")
-_WHOLE = ("top_k", "seed", "max_tokens")
-
 
 class SlashCommands:
     """The commands, acting on one dialogue."""
@@ -38,6 +38,7 @@ class SlashCommands:
     def __init__(self, dialogue: Dialogue) -> None:
         self._dialogue = dialogue
         self._chat = dialogue.chat
+        self._settings = Settings(dialogue)
 
     def run(self, line: str) -> bool:
         """Do what the line says; False for /quit. Raises `RequestError` where it says nothing known."""
@@ -54,7 +55,10 @@ class SlashCommands:
     def _help(self, rest: str) -> None:
         for name, (takes, text) in HELP.items():
             say(f"  {f'{name} {takes}':<16}  {text}")
-        say("  Alt-Enter starts a new line; Ctrl-C stops an answer.", "dim")
+        for line in ('Several lines: Alt-Enter, or a backslash at the end of a line, or """ before and after all.',
+                     "Tab completes, Ctrl-R searches the history, Ctrl-X Ctrl-E opens an editor.",
+                     "Ctrl-C stops an answer."):
+            say(f"  {line}", "dim")
 
     def _clear(self, rest: str) -> None:
         self._chat.clear()
@@ -63,31 +67,20 @@ class SlashCommands:
     def _system(self, rest: str) -> None:
         if rest:
             self._chat.system = None if rest == "none" else rest
-        say(f"system prompt: {self._chat.system or 'none'}", "dim")
+        say(f"system prompt: {visible(self._chat.system or 'none')}", "dim")
 
     def _set(self, rest: str) -> None:
-        chat = self._chat
         if not rest:
-            for name, value in self._settings().items():
-                say(f"  {name:<20}{_shown(value)}")
+            for name, value in self._settings.values().items():
+                say(f"  {name:<20}  {shown(value)}")
             return
         name, _, text = rest.partition(" ")
-        if name not in self._settings():
-            raise RequestError(f"unknown setting {name!r}; there is {', '.join(self._settings())}")
-        value = _value(name, text.strip())
-        if name == "tools":
-            chat.tools = value
-        elif name == "max_tokens":
-            if value < 1:
-                raise RequestError(f"max_tokens is {value}; expected 1 or more")
-            chat.max_tokens = value
-        else:
-            chat.policy = chat.policy.replace(**{name: value})
-        say(f"{name} is {_shown(value)}", "dim")
+        self._settings.change(name, text.strip())
+        say(f"{name} is {shown(self._settings.values()[name])}", "dim")
 
     def _undo(self, rest: str) -> None:
         turn = self._chat.undo()
-        say("there is nothing to take back" if turn is None else f"taken back: {turn.user}", "dim")
+        say("there is nothing to take back" if turn is None else f"taken back: {visible(turn.user)}", "dim")
 
     def _retry(self, rest: str) -> None:
         chat = self._chat
@@ -130,9 +123,19 @@ class SlashCommands:
     def _tokens(self, rest: str) -> None:
         if not self._chat.turns:
             raise RequestError("nothing has been said yet")
-        tokenizer = self._chat.llm.need_tokenizer()
-        answer = self._chat.turns[-1].answer
-        say("  ".join(f"{token} {tokenizer.decode([token])!r}" for token in answer))
+        chat, tokenizer = self._chat, self._chat.llm.need_tokenizer()
+        answer, output = chat.turns[-1].answer, chat.output
+        known = output.logprobs if output is not None and output.tokens == answer else None
+        words = []
+        for token, logprobs in zip(answer, known or [None] * len(answer), strict=True):
+            word = f"{token} {tokenizer.decode([token])!r}"
+            if logprobs is None:
+                words.append(word)
+                continue
+            others = (f"{tokenizer.decode([other])!r} {math.exp(logprob):.0%}" for other, logprob in logprobs.top)
+            word += f" {math.exp(logprobs.logprob):.0%}" + (f" ({', '.join(others)})" if logprobs.top else "")
+            words.append(paint(word, probability.style_of(logprobs.logprob), sys.stderr))
+        say("  ".join(words))
         say(f"{len(answer)} tokens", "dim")
 
     def _used(self) -> int:
@@ -147,38 +150,9 @@ class SlashCommands:
             chat.turns.append(last)
             chat.dropped = dropped
 
-    def _settings(self) -> dict[str, Any]:
-        chat = self._chat
-        values = {name: getattr(chat.policy, name) for name in _POLICY}
-        return values | {"max_tokens": chat.max_tokens, "tools": chat.tools}
-
 
 def _turns(chat: Chat) -> str:
     return f"{len(chat.turns)} turn{'s' * (len(chat.turns) != 1)}"
-
-
-def _value(name: str, text: str) -> Any:
-    if name == "tools":
-        if text not in ("on", "off"):
-            raise RequestError(f"tools is {text!r}; expected on or off")
-        return text == "on"
-    if name == "stop":
-        return () if text in ("", "none") else (text.replace("\\n", "\n"),)
-    if name == "seed" and text == "none":
-        return None
-    try:
-        return int(text) if name in _WHOLE else float(text)
-    except ValueError:
-        kind = "whole number" if name in _WHOLE else "number"
-        raise RequestError(f"{name} is {text!r}; expected a {kind}") from None
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return " ".join(map(repr, value)) or "none"
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _path(rest: str, name: str) -> Path:

@@ -24,12 +24,21 @@ def say(text: str = "", style: str = "") -> None:
 
 def emit(document: Mapping[str, Any]) -> None:
     """One compact JSON document, a line of stdout; numbers that JSON lacks are null."""
-    print(json.dumps(_finite(document), ensure_ascii=False, separators=(",", ":")))
+    print(json.dumps(_finite(document), ensure_ascii=False, separators=(",", ":")), flush=True)
 
 
 def styled(stream: TextIO) -> bool:
     """Whether a stream is a terminal that wants colours (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_size() -> tuple[int, int] | None:
+    """Columns and lines of the terminal on stdout; None where they are not known."""
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return None
+    return (size.columns, size.lines) if size.columns > 0 and size.lines > 0 else None
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:
@@ -70,7 +79,8 @@ def amount(number: float, unit: str = "") -> str:
 def speed(usage: Usage) -> str:
     """How an answer came, in words."""
     rate = f", {usage.tokens_per_second:.0f} tokens/s" if usage.tokens_per_second else ""
-    return f"{usage.completion_tokens} tokens{rate}, first after {usage.first_token_seconds * 1e3:.0f} ms"
+    return (f"{usage.completion_tokens} tokens{rate}, first after {usage.first_token_seconds * 1e3:.0f} ms, "
+            f"{usage.cached_tokens} of {usage.prompt_tokens} prompt tokens cached")
 
 
 def _finite(value: Any) -> Any:
