@@ -17,9 +17,9 @@ LAYERS = (  # lowest first; a module may import its own layer and those below
      "quantize"),
     ("checkpoint",),
     ("engine", "backends"),
-    ("prompt", "output", "stream", "session", "llm", "inspection"),
+    ("grammar", "prompt", "output", "stream", "session", "llm", "inspection"),
     ("train", "eval", "distributed"),
-    ("check", "bench", "serve", "cli", "__main__"),
+    ("check", "bench", "contract", "serve", "cli", "__main__"),
 )
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager"}
 FILES = sorted(PACKAGE.rglob("*.py"))
