@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
+NODE_MODULES := tests/clients/node_modules
 
-.PHONY: chat test soak lint bench clean
+.PHONY: chat test soak lint bench clients clean
 
 chat: $(VENV)/core  ## talk to the bundled model (installs the core, no torch)
 	@$(BIN)/nanochat chat
@@ -23,6 +25,8 @@ lint: $(VENV)/dev  ## ruff and mypy alone
 bench: $(VENV)/dev  ## every benchmark, one after the other
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+clients: $(CLIENTS)/installed $(NODE_MODULES)/installed  ## clients for the tests of the server, 2.4 GB; tests skip what is missing
+
 $(VENV)/core: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -33,5 +37,14 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/core $@
 
+$(CLIENTS)/installed: pyproject.toml tests/clients/constraints.txt
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint tests/clients/constraints.txt --editable '.[clients]'
+	@touch $@
+
+$(NODE_MODULES)/installed: tests/clients/package.json tests/clients/package-lock.json
+	cd tests/clients && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(NODE_MODULES) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

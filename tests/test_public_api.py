@@ -8,7 +8,7 @@ import pytest
 import pynanochat
 from pynanochat import errors
 
-NAMES = ("load", "save", "LLM", "Chat", "SamplingPolicy", "Tokenizer", "GPTConfig", "Output", "Piece", "inspect",
+NAMES = ("load", "save", "LLM", "Chat", "SamplingPolicy", "Tokenizer", "GPTConfig", "Output", "Piece", "Grammar", "inspect",
          "Inspection", "NanochatError", "__version__")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnsafeFileError,
         UnsupportedError,
     )
+    from pynanochat.grammar import Grammar
     from pynanochat.inspection import Inspection, inspect
     from pynanochat.llm import LLM, load, save
     from pynanochat.output import Output, Piece
@@ -42,6 +43,7 @@ __all__ = [
     "ConversationError",
     "DamagedFileError",
     "GPTConfig",
+    "Grammar",
     "Inspection",
     "NanochatError",
     "NotFoundError",
@@ -63,7 +65,7 @@ __all__ = [
 _HOMES = {
     "LLM": "llm", "load": "llm", "save": "llm", "Chat": "session", "Output": "output", "Piece": "output",
     "SamplingPolicy": "sampling", "Tokenizer": "tokenizer", "GPTConfig": "config", "Inspection": "inspection",
-    "inspect": "inspection",
+    "inspect": "inspection", "Grammar": "grammar",
 }
 
 

@@ -225,7 +225,6 @@ class EngineThread:
                     while not self._orders and self._engine.idle:
                         if self._stopping:
                             return
-                        self._last_step = time.monotonic()
                         self._wake.wait()
                 while self._orders:
                     self._orders.popleft()()
@@ -273,6 +272,8 @@ class EngineThread:
 
     def _order(self, order: Callable[[], None]) -> None:
         with self._wake:
+            if not self._orders and self._engine.idle:
+                self._last_step = time.monotonic()  # until now there was nothing to do
             self._orders.append(order)
             self._wake.notify()
 

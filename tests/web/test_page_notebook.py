@@ -1,0 +1,100 @@
+"""The notebook: one text, continued from its tokens, changed anywhere."""
+
+from __future__ import annotations
+
+import re
+
+from page_driver import Driver
+
+
+def test_the_model_goes_on_from_the_text(driver: Driver) -> None:
+    driver.notebook()
+    driver.field.fill("Once upon a time")
+    driver.stub.say(" there was a fox.", cut=5)
+    driver.proceed()
+    assert driver.field.input_value() == "Once upon a time there was a fox."
+    (asked,) = driver.stub.posted("v1/completions")
+    token = driver.stub.token
+    assert asked["prompt"] == [token("<|bos|>"), token("Once"), token(" upon"), token(" a"), token(" time")]
+    driver.stub.say(" It ran.")
+    driver.proceed()
+    assert driver.field.input_value() == "Once upon a time there was a fox. It ran."
+    assert driver.stub.posted("v1/completions")[-1]["prompt"] == [
+        token("<|bos|>"), *driver.stub.encode("Once upon a time there was a fox.")]
+    assert len(driver.stub.posted("tokenize")) == 1
+    driver.reload()
+    driver.page.locator(".sheet-field").wait_for()
+    assert driver.field.input_value() == "Once upon a time there was a fox. It ran."
+
+
+def test_a_change_keeps_the_tokens_before_it(desktop: Driver) -> None:
+    desktop.notebook()
+    desktop.field.fill("Once upon a time")
+    desktop.stub.say(" there was a fox.")
+    desktop.proceed()
+    desktop.field.fill("Once upon a time there was a dog.")
+    desktop.stub.say(" It ran.")
+    desktop.proceed()
+    assert desktop.stub.posted("tokenize")[-1]["prompt"] == " dog."
+    assert desktop.stub.posted("v1/completions")[-1]["prompt"] == [
+        desktop.stub.token("<|bos|>"), *desktop.stub.encode("Once upon a time there was a dog.")]
+    desktop.button("Undo the last run").click()
+    assert desktop.field.input_value() == "Once upon a time there was a dog."
+    desktop.button("Redo").click()
+    assert desktop.field.input_value() == "Once upon a time there was a dog. It ran."
+
+
+def test_an_alternative_replaces_what_follows(driver: Driver) -> None:
+    driver.notebook()
+    driver.field.fill("Once upon a time")
+    driver.stub.say(" there was a fox.")
+    driver.proceed()
+    driver.colour()
+    box = driver.page.locator(".backdrop .token", has_text="was").bounding_box()
+    assert box is not None
+    driver.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    driver.stub.say(" mouse.")
+    driver.page.get_by_role("button", name=re.compile("^·brave .*continue with it")).click()
+    driver.until("document.querySelector('.sheet-field').value === 'Once upon a time there brave mouse.'")
+    assert driver.stub.posted("v1/completions")[-1]["prompt"] == [
+        driver.stub.token("<|bos|>"), *driver.stub.encode("Once upon a time there brave")]
+    driver.button("Undo the last run").click()
+    assert driver.field.input_value() == "Once upon a time there was a fox."
+
+
+def test_scoring_colours_the_persons_own_text(desktop: Driver) -> None:
+    desktop.notebook()
+    desktop.field.fill("Once upon a time")
+    desktop.button("Score the text").click()
+    desktop.page.locator(".backdrop .token").first.wait_for()
+    assert desktop.page.locator(".backdrop .token").all_inner_texts() == ["Once", "upon", "a", "time"]
+    body = desktop.stub.posted("v1/completions")[-1]
+    assert (body["echo"], body["max_tokens"]) == (True, 0)
+    desktop.field.press("Control+Home")
+    desktop.field.press("Control+.")
+    assert desktop.page.locator(".token-card .token-name").inner_text() == "Once"
+    assert desktop.page.locator(".alternative").count() == 5
+
+
+def test_field_and_colours_lie_on_each_other(driver: Driver) -> None:
+    """The last line of the field ends where that of the coloured copy does, however long the text is."""
+    driver.notebook()
+    driver.field.fill("word " * 300 + "\n\nthe end")
+    driver.page.wait_for_timeout(50)
+    sizes = driver.page.evaluate("""() => {
+      const [back, field] = document.querySelectorAll('.sheet > *');
+      return [field.scrollHeight, field.clientHeight, back.scrollHeight, field.clientWidth, back.clientWidth];
+    }""")
+    assert len(set(sizes[:3])) == 1
+    assert sizes[3] == sizes[4]
+
+
+def test_stop_in_a_notebook(desktop: Driver) -> None:
+    desktop.notebook()
+    desktop.field.fill("Go")
+    desktop.stub.say(" word" * 400, delay=0.01)
+    desktop.field.press("Control+Enter")
+    desktop.until("document.querySelector('.sheet-field').value.length > 20")
+    desktop.button("Stop").click()
+    desktop.button("Continue").wait_for()
+    assert 20 < len(desktop.field.input_value()) < 2000
