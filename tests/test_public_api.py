@@ -8,8 +8,8 @@ import pytest
 import pynanochat
 from pynanochat import errors
 
-NAMES = ("load", "save", "LLM", "Chat", "SamplingPolicy", "Tokenizer", "GPTConfig", "Output", "Piece", "Grammar", "inspect",
-         "Inspection", "NanochatError", "__version__")
+NAMES = ("load", "save", "LLM", "Chat", "SamplingPolicy", "Tokenizer", "GPTConfig", "Output", "Piece", "Grammar",
+         "inspect", "Inspection", "NanochatError", "__version__")
 
 
 def test_every_promised_name_is_there():

@@ -32,7 +32,7 @@ export const FIELDS = [
   { name: 'seed', label: 'Seed', kind: 'count', least: 0, most: Number.MAX_SAFE_INTEGER, neutral: null, empty: 'random',
     hint: 'The same seed gives the same answer, also when you regenerate.' },
   { name: 'max_tokens', label: 'Longest answer', kind: 'count', least: 1, most: 1_000_000, neutral: null,
-    empty: 'the server’s limit', hint: 'In tokens.' },
+    empty: 'server’s limit', hint: 'In tokens.' },
   { name: 'stop', label: 'Stop at', kind: 'lines', neutral: null, empty: 'nothing',
     hint: 'One text per line; the answer ends where one appears. \\n stands for a line break.' },
 ];

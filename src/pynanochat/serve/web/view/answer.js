@@ -4,7 +4,7 @@ import { textOf } from '../model/conversation.js';
 import { branchOf } from '../model/replies.js';
 import { perplexity } from '../model/tokens.js';
 import { copy } from './clipboard.js';
-import { Figures, perplexityFigure, timingFigures } from './figures.js';
+import { Figures, countFigure, perplexityFigure, timingFigures } from './figures.js';
 import { html, useApplication, useEffect, useProgress, useState, useValue } from './framework.js';
 import { Icon, IconButton } from './icons.js';
 import { Prose } from './prose.js';
@@ -74,7 +74,7 @@ function Numbers({ conversation, message, running, coloured }) {
 function figuresOf(conversation, message, running, coloured) {
   const { tokens, usage, dropped, finish, problem, model } = message;
   const figures = timingFigures(message.timing);
-  if (tokens.length) figures.push({ text: `${tokens.length} tokens`, meaning: 'Tokens of this answer' });
+  if (tokens.length) figures.push(countFigure(tokens.length, 'Tokens of this answer'));
   if (usage?.cached && !running) {
     const text = `${usage.cached} of ${usage.prompt} cached`;
     figures.push({ text, meaning: 'Tokens of the prompt that were computed before', kind: 'minor' });

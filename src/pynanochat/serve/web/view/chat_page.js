@@ -42,7 +42,8 @@ export function ChatPage({ conversation }) {
 
 /** The messages, and a line below those that the last answer was written without. */
 function turns(conversation, path, run) {
-  const dropped = path.findLast((message) => message.role === 'assistant')?.dropped ?? 0;
+  const answered = path.findLast((message) => message.role === 'assistant' && (message.dropped || message.parts.length));
+  const dropped = answered?.dropped ?? 0;
   const shown = [];
   path.forEach((message, index) => {
     const number = Math.floor(index / 2) + 1;

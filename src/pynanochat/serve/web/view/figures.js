@@ -28,6 +28,9 @@ export function timingFigures(timing) {
 }
 
 /** @returns {Figure} */
+export const countFigure = (count, meaning) => ({ text: `${count} ${count === 1 ? 'token' : 'tokens'}`, meaning });
+
+/** @returns {Figure} */
 export const perplexityFigure = (perplexity) => ({
   text: `perplexity ${perplexity.toFixed(2)}`, meaning: 'exp of the mean surprise: among how many tokens it chose' });
 

@@ -6,7 +6,7 @@
 import { piecesOf } from '../model/notebook.js';
 import { band, perplexity } from '../model/tokens.js';
 import { ContextMeter } from './composer.js';
-import { Figures, perplexityFigure, timingFigures } from './figures.js';
+import { Figures, countFigure, perplexityFigure, timingFigures } from './figures.js';
 import {
   Fragment, html, useApplication, useLayoutEffect, useMemo, useProgress, useRef, useState, useValue,
 } from './framework.js';
@@ -169,7 +169,7 @@ function Bar({ conversation, run, proceed }) {
 function figuresOf(message, notebook, coloured) {
   const figures = timingFigures(message?.timing);
   const { length } = notebook.tokens;
-  if (length) figures.push({ text: `${length} tokens`, meaning: 'Tokens of the text' });
+  if (length) figures.push(countFigure(length, 'Tokens of the text'));
   const confused = coloured ? perplexity(notebook.tokens) : null;
   if (confused !== null) figures.push(perplexityFigure(confused));
   if (message?.finish === 'length') figures.push({ text: 'token limit reached', meaning: 'Why the text ends here' });

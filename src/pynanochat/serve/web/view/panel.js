@@ -5,7 +5,7 @@ import { FIELDS, defaultOf, typedOf, valueOf } from '../model/sampling.js';
 import { html, useApplication, useId, useLayoutEffect, useRef, useValue } from './framework.js';
 import { Icon, IconButton } from './icons.js';
 
-const THEMES = [['system', 'half', 'As the system'], ['light', 'sun', 'Light'], ['dark', 'moon', 'Dark']];
+const THEMES = [['system', 'half', 'System'], ['light', 'sun', 'Light'], ['dark', 'moon', 'Dark']];
 
 /** System prompt, sampling, appearance. */
 export function Panel({ conversation, hidden, close }) {

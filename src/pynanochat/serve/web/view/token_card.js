@@ -98,7 +98,7 @@ function Alternative({ alternative, taken, choose }) {
 function factsOn(token) {
   if (token.logprob === null) return 'Written by a person or a tool; the model was not asked.';
   const rank = token.top.findIndex((alternative) => isSame(alternative, token)) + 1;
-  const place = rank ? `choice ${rank}` : `below choice ${token.top.length}`;
+  const place = rank ? `choice ${rank}` : `not among the first ${token.top.length}`;
   const bits = -token.logprob / Math.LN2;
   const surprise = `${bits < 0.05 ? '0' : bits.toFixed(1)} bits of surprise`;
   return [place, surprise, ...token.id === null ? [] : [`id ${token.id}`]].join(' · ');
