@@ -39,7 +39,7 @@ def notebook(driver: Driver) -> None:
     driver.field.fill("Once upon a time, there was a")
     driver.proceed()
     driver.button("Score the text").click()
-    driver.page.locator(".backdrop .token").nth(20).wait_for()
+    driver.page.locator(".marks .token").nth(20).wait_for()
     driver.field.blur()
 
 

@@ -83,7 +83,7 @@ def test_as_titles_names_errors_and_notebooks(visit: Callable[..., Driver], stub
     driver.proceed()
     driver.colour()
     driver.button("Score the text").click()
-    driver.page.locator(".backdrop .token").nth(50).wait_for()
+    driver.page.locator(".marks .token").nth(50).wait_for()
     assert driver.page.evaluate(INSPECT, ELEMENTS) == CLEAN
     conversations = [{"kind": kind, "title": text, "named": True, "text": text, "messages": [
         {"id": text, "parent": None, "role": "user", "parts": [{"type": "text", "text": text}]},

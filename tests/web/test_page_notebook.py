@@ -50,7 +50,7 @@ def test_an_alternative_replaces_what_follows(driver: Driver) -> None:
     driver.stub.say(" there was a fox.")
     driver.proceed()
     driver.colour()
-    box = driver.page.locator(".backdrop .token", has_text="was").bounding_box()
+    box = driver.page.locator(".marks [data-place='6']").bounding_box()  # was
     assert box is not None
     driver.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     driver.stub.say(" mouse.")
@@ -66,8 +66,9 @@ def test_scoring_colours_the_persons_own_text(desktop: Driver) -> None:
     desktop.notebook()
     desktop.field.fill("Once upon a time")
     desktop.button("Score the text").click()
-    desktop.page.locator(".backdrop .token").first.wait_for()
-    assert desktop.page.locator(".backdrop .token").all_inner_texts() == ["Once", "upon", "a", "time"]
+    desktop.page.locator(".marks .token").first.wait_for()
+    classes = [mark.get_attribute("class") for mark in desktop.page.locator(".marks .token").all()]
+    assert classes == ["token band-4", "token band-5", "token band-5", "token band-2"]
     body = desktop.stub.posted("v1/completions")[-1]
     assert (body["echo"], body["max_tokens"]) == (True, 0)
     desktop.field.press("Control+Home")
@@ -77,16 +78,22 @@ def test_scoring_colours_the_persons_own_text(desktop: Driver) -> None:
 
 
 def test_field_and_colours_lie_on_each_other(driver: Driver) -> None:
-    """The last line of the field ends where that of the coloured copy does, however long the text is."""
+    """The field is as high and as wide as the copy that the colours are laid on, and breaks its lines alike."""
     driver.notebook()
-    driver.field.fill("word " * 300 + "\n\nthe end")
-    driver.page.wait_for_timeout(50)
-    sizes = driver.page.evaluate("""() => {
-      const [back, field] = document.querySelectorAll('.sheet > *');
-      return [field.scrollHeight, field.clientHeight, back.scrollHeight, field.clientWidth, back.clientWidth];
+    driver.colour()
+    driver.field.fill("So AVAVA Tom's fit offices, waffles; " * 60 + "\n\nthe end")
+    driver.button("Score the text").click()
+    driver.page.locator(".marks .token").last.wait_for()
+    styles, heights, widths, marked = driver.page.evaluate("""() => {
+      const [copy, marks, field] = document.querySelectorAll('.sheet > *');
+      const style = (one) => ['font', 'fontKerning', 'letterSpacing', 'wordSpacing', 'textIndent', 'whiteSpace', 'tabSize',
+        'overflowWrap', 'wordBreak', 'padding', 'lineHeight'].map((name) => getComputedStyle(one)[name]).join();
+      const words = [...marks.children].map((mark) => mark.getBoundingClientRect());
+      return [[copy, field].map(style), [copy.scrollHeight, field.scrollHeight, field.clientHeight],
+              [copy.clientWidth, field.clientWidth], words.every((box) => box.right <= field.getBoundingClientRect().right)];
     }""")
-    assert len(set(sizes[:3])) == 1
-    assert sizes[3] == sizes[4]
+    assert len(set(styles)) == len(set(heights)) == len(set(widths)) == 1
+    assert marked
 
 
 def test_stop_in_a_notebook(desktop: Driver) -> None:
