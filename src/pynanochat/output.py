@@ -83,7 +83,7 @@ class Transcript:
         self._stop = stop
         self._kind: Kind = "text"
         self._blocks: list[tuple[Kind, list[str]]] = [("text", [])]
-        self._borders = _borders(tokenizer)
+        self._borders = borders(tokenizer)
         self._text = self._detokenizer()
 
     def push(self, token: int, forced: bool, logprobs: TokenLogprobs | None) -> tuple[Kind, str]:
@@ -131,7 +131,7 @@ class Transcript:
         return Detokenizer(self._tokenizer, self._stop if self._kind == "text" else ())
 
 
-def _borders(tokenizer: Tokenizer | None) -> dict[int, Kind]:
+def borders(tokenizer: Tokenizer | None) -> dict[int, Kind]:
     """What follows each special token that opens or closes a tool block."""
     special = tokenizer.special_tokens if tokenizer else {}
     after: dict[str, Kind] = {"<|python_start|>": "python", "<|python_end|>": "text",

@@ -31,11 +31,6 @@ class PagePool:
         """Pages that sequences hold."""
         return self.capacity - self.available
 
-    @property
-    def cached(self) -> int:
-        """Pages that the prefix cache holds, alone or not."""
-        return sum(self._cached)
-
     def holders(self, page: int) -> int:
         """How many hold a page, the prefix cache included."""
         return self._holders[page]

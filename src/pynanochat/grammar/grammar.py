@@ -30,7 +30,7 @@ _LIMITS = {"initial_lexer_fuel": 300_000, "step_lexer_fuel": 50_000, "step_max_i
 # As json.dumps writes it. Space that may be anywhere is space without end where a model does not know how to go on.
 _JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _BEYOND_LIMITS = {
-    ("panic", "fuel", "too big", "too large", "too many expressions", "too many states"):
+    ("panic", "fuel", "too big", "schema too large", "too many expressions", "too many states"):
         "it is larger than can be matched within bounds",
     ("Current row has", "Too many items"): "it leaves too many ways to go on at one place",
 }
@@ -119,12 +119,13 @@ class Grammar:
 
     def _try(self, matcher: LLMatcher) -> None:
         """Go the first step, which is where most limits are met, and most of the work is that copies then share."""
-        allowed = _bits(matcher, len(self._tokenizer.ranks) + 1)
-        if matcher.is_stopped() and not matcher.is_accepting() and not matcher.is_error():
-            raise RequestError(f"no text can match the {self._kind}")
-        if not matcher.is_stopped():
+        end = len(self._tokenizer.ranks)
+        allowed = _bits(matcher, end + 1)
+        if allowed[:end].any():
             matcher.consume_token(int(np.argmax(allowed)))
             matcher.compute_bitmask()
+        elif not matcher.is_accepting() and (not matcher.is_error() or "NoExtension" in matcher.get_error()[:40]):
+            raise RequestError(f"no text can match the {self._kind}")
         if matcher.is_error():
             raise self._unusable(matcher)
 
@@ -236,9 +237,11 @@ def _parsed(json_schema: Mapping[str, Any] | str) -> Any:
         else:
             document = json_schema
         text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    except (ValueError, TypeError, RecursionError) as error:
-        if isinstance(error, RequestError):
-            raise
+    except RequestError:
+        raise
+    except RecursionError:
+        raise schema.too_deep() from None
+    except (ValueError, TypeError) as error:
         raise RequestError(f"the schema is no JSON: {error!s:.200}") from None
     return json.loads(bounded(text, "schema"))
 
@@ -258,6 +261,6 @@ def _reason(error: str) -> str:
     for signs, meaning in _BEYOND_LIMITS.items():
         if any(sign in error[:400] for sign in signs):
             return meaning
-    lines = error[:2_000].splitlines() or [""]
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (said[-1] if said else lines[0]).strip()[:300]
+    said = error.rfind("\nerror: ")
+    lines = (error[said + len("\nerror: ") :] if said >= 0 else error)[:300].splitlines()
+    return lines[0].strip() if lines else "it gives no reason"

@@ -158,7 +158,12 @@ def _check_nesting(document: Any) -> None:
                  if isinstance(child, (dict, list))]
         if not level:
             return
-    raise RequestError(f"the schema nests deeper than {MOST_NESTING} objects and arrays")
+    raise too_deep()
+
+
+def too_deep() -> RequestError:
+    """What is said of a document that nests too deep, perhaps too deep for Python to read it."""
+    return RequestError(f"the schema nests deeper than {MOST_NESTING} objects and arrays")
 
 
 def _checked_multiple(value: Any) -> Decimal:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from pynanochat.output import Kind, Piece, borders
+
 if TYPE_CHECKING:
-    from pynanochat.output import Kind, Piece
     from pynanochat.tokenizer import Tokenizer
-
-_AFTER: dict[str, Kind] = {"<|python_start|>": "python", "<|python_end|>": "text",
-                           "<|output_start|>": "python_output", "<|output_end|>": "text"}
-
-
-def borders(tokenizer: Tokenizer | None) -> dict[int, Kind]:
-    """What follows each special token that opens or closes a tool block."""
-    special: Mapping[str, int] = tokenizer.special_tokens if tokenizer else {}
-    return {special[name]: kind for name, kind in _AFTER.items() if name in special}
-
 
 def kind_after(tokenizer: Tokenizer, tokens: Iterable[int], kind: Kind = "text") -> Kind:
     """The kind of block that these tokens of an answer end in, where they begin in one of `kind`."""

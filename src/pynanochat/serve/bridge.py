@@ -44,7 +44,6 @@ class Statistics:
     prompt_tokens_cached: int
     generated_tokens: int
     preemptions: int
-    last_step: float  # time.monotonic() at the end of the last step, or of the start
     pending: bool  # something waits or runs
     failed: str  # why the thread has ended, "" while it has not
 
@@ -145,13 +144,11 @@ class EngineThread:
         self._failed = ""
         self._ids: dict[Answer, list[int]] = {}  # the thread's view
         self._places: dict[int, tuple[Answer, int]] = {}
-        self._last_step = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"engine {name}", daemon=True)
 
     def start(self) -> None:
         """Begin to run; called once, from the loop that will ask."""
         self._loop = asyncio.get_running_loop()
-        self._last_step = time.monotonic()
         self._thread.start()
 
     def ask(self, requests: list[Request], deadline_seconds: float | None = None) -> Answer:
@@ -202,7 +199,7 @@ class EngineThread:
             steps=engine.counters.steps, prompt_tokens_computed=engine.counters.prompt_tokens_computed,
             prompt_tokens_cached=engine.counters.prompt_tokens_cached,
             generated_tokens=engine.counters.generated_tokens, preemptions=engine.counters.preemptions,
-            last_step=self._last_step, pending=bool(self._orders) or not engine.idle, failed=self._failed)
+            pending=bool(self._orders) or not engine.idle, failed=self._failed)
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
         """Let what runs come to its end for so long, cancel the rest, end the thread."""
@@ -229,7 +226,6 @@ class EngineThread:
                 while self._orders:
                     self._orders.popleft()()
                 self._pass_on(self._engine.step())
-                self._last_step = time.monotonic()
         except BaseException as error:
             _LOG.exception("the engine's thread has ended")
             self._failed = f"the engine has failed: {type(error).__name__}"
@@ -272,8 +268,6 @@ class EngineThread:
 
     def _order(self, order: Callable[[], None]) -> None:
         with self._wake:
-            if not self._orders and self._engine.idle:
-                self._last_step = time.monotonic()  # until now there was nothing to do
             self._orders.append(order)
             self._wake.notify()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pynanochat.output import Piece
-from pynanochat.serve.blocks import borders
+from pynanochat.output import Piece, borders
 from pynanochat.serve.chat_choice import ChatChoice
 from pynanochat.serve.chunks import ChunkWriter
 from pynanochat.serve.conversation import Prompt, prompt_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pynanochat.serve.blocks import borders
+from pynanochat.output import borders
 from pynanochat.serve.chunks import ChunkWriter
 from pynanochat.serve.errors import ApiError
 from pynanochat.serve.limits import BosPolicy, Limits

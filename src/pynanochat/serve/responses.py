@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pynanochat.output import borders
 from pynanochat.serve import schema_response_events as events
-from pynanochat.serve.blocks import borders
 from pynanochat.serve.conversation import prompt_of
 from pynanochat.serve.errors import ApiError
 from pynanochat.serve.response_items import ResponseItems

@@ -42,8 +42,8 @@ export function ChatPage({ conversation }) {
 
 /** The messages, and a line below those that the last answer was written without. */
 function turns(conversation, path, run) {
-  const answered = path.findLast((message) => message.role === 'assistant' && (message.dropped || message.parts.length));
-  const dropped = answered?.dropped ?? 0;
+  const answers = path.filter((message) => message.role === 'assistant');
+  const dropped = answers.findLast((answer) => answer.dropped || answer.parts.length)?.dropped ?? 0;
   const shown = [];
   path.forEach((message, index) => {
     const number = Math.floor(index / 2) + 1;

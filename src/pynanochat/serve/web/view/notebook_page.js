@@ -1,18 +1,13 @@
-/**
- * NotebookPage: one text that person and model write together. The field to type into lies exactly above a copy of its
- * text that carries the colours; which token is looked at is where the caret or the pointer is.
- */
+/** NotebookPage: one text that person and model write together. */
 
-import { piecesOf } from '../model/notebook.js';
-import { band, perplexity } from '../model/tokens.js';
+import { perplexity } from '../model/tokens.js';
 import { ContextMeter } from './composer.js';
 import { Figures, countFigure, perplexityFigure, timingFigures } from './figures.js';
-import {
-  Fragment, html, useApplication, useLayoutEffect, useMemo, useProgress, useRef, useState, useValue,
-} from './framework.js';
+import { html, useApplication, useLayoutEffect, useProgress, useRef, useState, useValue } from './framework.js';
 import { Icon, IconButton } from './icons.js';
+import { Sheet } from './notebook_sheet.js';
 import { Scroller } from './scroller.js';
-import { Legend, hasMoved, spaceApart } from './token_text.js';
+import { Legend } from './token_text.js';
 
 const OPENINGS = ['Once upon a time', 'The little robot looked at the sea and', 'One day, a girl named'];
 
@@ -48,83 +43,6 @@ export function NotebookPage({ conversation }) {
       </div>
     </${Scroller}>
     <${Bar} conversation=${conversation} run=${run} proceed=${proceed} />`;
-}
-
-function Sheet({ conversation, run, field, proceed }) {
-  const { notebook, preferences, screen } = useApplication();
-  const coloured = useValue(preferences.of('colours'));
-  const back = useRef(null);
-  const { text } = conversation;
-  useLayoutEffect(() => {
-    if (field.current.value !== text) field.current.value = text;
-  }, [text]);
-
-  const key = (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.isComposing) return;
-    if (event.key === 'Enter') {
-      event.preventDefault();
-      proceed();
-    } else if (event.key === '.') {
-      event.preventDefault();
-      lookAtCaret();
-    }
-  };
-  const lookAtCaret = () => {
-    let end = 0;
-    const place = piecesOf(conversation.tokens).findIndex((piece) => {
-      end += piece.length;
-      return piece !== '' && end >= field.current.selectionStart;
-    });
-    const element = back.current.querySelector(`[data-place="${place}"]`);
-    if (element) look(element, true);
-  };
-  const look = (element, pinned) => {
-    const place = Number(element.dataset.place);
-    const token = conversation.tokens[place];
-    if (!token?.top.length) return;
-    screen.card.value = {
-      owner: conversation.id, place, pinned, anchor: element, token, byText: true,
-      choose: run ? null : (alternative) => notebook.branch(conversation, place, alternative),
-      cut: run ? null : () => notebook.cutAfter(conversation, place),
-    };
-  };
-  const under = (event) => document.elementsFromPoint(event.clientX, event.clientY)
-    .find((element) => element.dataset?.place !== undefined && back.current.contains(element));
-  const move = (event) => {
-    if (!coloured || !hasMoved(event) || screen.card.peek()?.pinned) return;
-    const element = under(event);
-    if (element) look(element, false);
-    else if (screen.card.peek() && !screen.card.peek().held) screen.card.value = null;
-  };
-  const press = (event) => {
-    const element = coloured && field.current.selectionStart === field.current.selectionEnd ? under(event) : null;
-    if (element) look(element, true);
-  };
-  return html`<div class="sheet">
-    <${Backdrop} tokens=${conversation.tokens} text=${text} coloured=${coloured} back=${back} />
-    <textarea class="sheet-field backdrop-text" ref=${field} aria-label="Text" spellcheck="false"
-      readonly=${run !== null} placeholder="Write the beginning; the model goes on from the end."
-      onKeyDown=${key} onPointerMove=${move} onClick=${press} onInput=${(event) => {
-        screen.card.value = null;
-        notebook.edit(conversation, event.target.value);
-      }}></textarea>
-  </div>`;
-}
-
-/** The same text below the field, which sees through to its colours. */
-function Backdrop({ tokens, text, coloured, back }) {
-  const count = tokens.length;
-  const spans = useMemo(() => {
-    if (!coloured) return [text];
-    const pieces = piecesOf(tokens);
-    const rest = text.slice(pieces.reduce((sum, piece) => sum + piece.length, 0));
-    return [...pieces.map((piece, place) => {
-      const [space, word] = spaceApart(piece);
-      return piece === '' ? null : html`<${Fragment} key=${place}>${space}<span data-place=${place}
-        class=${`token band-${Math.max(0, band(tokens[place]))}`}>${word}</span></${Fragment}>`;
-    }), rest];
-  }, [tokens, count, text, coloured]);
-  return html`<div class="backdrop" ref=${back} aria-hidden="true">${spans}${'\n'}</div>`;
 }
 
 function Bar({ conversation, run, proceed }) {
