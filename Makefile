@@ -28,6 +28,7 @@ bench: $(VENV)/dev  ## every benchmark, one after the other
 clients: $(CLIENTS)/installed $(NODE_MODULES)/installed  ## clients for the tests of the server, 2.4 GB; tests skip what is missing
 
 $(VENV)/core: pyproject.toml
+	@echo "making $(VENV) with the core: NumPy, Numba and six small packages; half a minute"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@

@@ -162,6 +162,7 @@ LARGE: dict[str, tuple[Callable[..., Grammar], Any]] = {
     "a large enum": (Grammar.json, {"enum": [f"value {i} of many" for i in range(2_500)]}),
     "many required properties": (Grammar.json, {"required": [f"p{i}" for i in range(6_000)]}),
     "circles": (Grammar.json, {"anyOf": [{"type": "array", "items": {"$ref": "#"}} for _ in range(100)]}),
+    "text without end": (Grammar.lark, 'start: " "~3..9\n%ignore / +/'),
     "ambiguity": (Grammar.lark, 'start: e\ne: e e | "a" | e e e | e e e e'),
     "hidden ambiguity": (Grammar.lark, "start: r0\n" + "\n".join(f"r{i}: r{i + 1} r{i + 1} |" for i in range(40))
                          + '\nr40: "a"?'),
@@ -229,10 +230,11 @@ WORD = st.sampled_from(["type", "object", "array", "string", "integer", "number"
 DOCUMENTS = st.recursive(st.none() | st.booleans() | st.integers(-5, 9) | st.floats() | WORD,
                          lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORD, inner, max_size=5),
                          max_leaves=25)
-PIECES = st.sampled_from(["start", "root", "a", "B", ":", "::=", "|", "\n", " ", '"x"', '"y"i', "/[a-z]/", "/.*/", "(",
-                          ")", "[", "]", "*", "+", "?", "{2,3}", "~3", "//", "#", "%ignore", "%json",
-                          '{"type":"integer"}', "%regex", '{"substring_words":"a b"}', "[lazy]", '[suffix="x"]', "[max_tokens=2]", "->", "..",
-                          "<[1-9]>", "::", "_", "%llguidance {}", "é", '"', "/", "\\", "\r\n", ".2"])
+PIECES = st.sampled_from([
+    "start", "root", "a", "B", ":", "::=", "|", "\n", " ", '"x"', '"y"i', "/[a-z]/", "/.*/", "(", ")", "[", "]", "*",
+    "+", "?", "{2,3}", "~3", "//", "#", "%ignore", "%json", '{"type":"integer"}', "%regex", '{"substring_words":"a b"}',
+    "[lazy]", '[suffix="x"]', "[max_tokens=2]", "->", "..", "<[1-9]>", "::", "_", "%llguidance {}", "é", '"', "/",
+    "\\", "\r\n", ".2"])
 
 
 def survives(make: Callable[..., Grammar], text: Any) -> None:

@@ -282,6 +282,25 @@ def test_a_constraint_rules_every_sample() -> None:
         assert [token % 2 for token in tokens] == [1, 0] * 6
 
 
+def test_an_output_may_begin_with_forced_tokens() -> None:
+    engine, runner = make()
+    prompt, forced = tuple(range(20)), (7, 8, 9)
+    asked = engine.submit(Request(prompt=prompt, forced=forced, policy=SamplingPolicy.greedy(n=2), max_tokens=5))
+    short = engine.submit(Request(prompt=prompt, forced=forced, policy=SamplingPolicy.greedy(), max_tokens=2))
+    events = run(engine)
+    for sample in range(2):
+        tokens = [*prompt, *forced]
+        while len(tokens) < 25:
+            tokens.append(int(next_logits(CONFIG, tokens).argmax()))
+        assert texts(events)[asked, sample] == tokens[20:]
+    assert [event.forced for event in events if event.token is not None and event.request_id == asked].count(True) == 6
+    assert texts(events)[short, 0] == [7, 8]
+    assert [e.finish_reason for e in events if e.finish_reason] == ["length"] * 3
+    with pytest.raises(RequestError, match="token 64 is not in the vocabulary"):
+        engine.submit(Request(prompt=prompt, forced=(64,), max_tokens=5))
+    assert all_free(engine)
+
+
 def test_prompt_logits_come_in_order_whatever_the_chunks() -> None:
     prompt = tuple(range(50))
     for step_tokens in (1, 7, 64):

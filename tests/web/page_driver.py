@@ -113,6 +113,11 @@ class Driver:
         if not self.page.locator("#sidebar").is_visible():
             self.button("Conversations").click()
 
+    def act(self, what: str, title: str) -> None:
+        """Rename, Export or Delete a conversation of the list."""
+        self.page.locator(".item", has_text=title).hover()
+        self.button(f"{what} {title}").click()
+
     def settings(self) -> None:
         if not self.page.locator("#panel").is_visible():
             self.button("Settings").click()

@@ -58,6 +58,40 @@ def test_characters_survive_any_cut_of_the_stream(desktop: Driver) -> None:
     }""", stream) == ['["漢🦊","a\\nb"," c",""]']
 
 
+def test_a_character_that_two_runs_share_is_whole(desktop: Driver) -> None:
+    """Its first bytes were there when the answer was continued, so that the server could not tell it."""
+    assert desktop.page.evaluate("""async () => {
+      const { AnswerTaker } = await import('./model/answer.js');
+      const item = (id, bytes) => ({ token: '\\ufffd', bytes, logprob: -1, token_id: id, top_logprobs: [] });
+      const message = { tokens: [], parts: [] };
+      const chunk = (content, ids, items) => ({ choices: [{ delta: { content }, token_ids: ids, logprobs: {
+        content: items.map((bytes, position) => item(ids[position], bytes)) } }] });
+      new AnswerTaker(message).take(chunk('a\\ufffd', [1, 2, 3], [[97], [0xf0], [0x9f]]));
+      const taker = new AnswerTaker(message);
+      taker.take(chunk('\\ufffd', [4], [[0xa6]]));
+      const again = new AnswerTaker(message);
+      again.take(chunk('\\ufffd!', [5, 6], [[0x8a], [33]]));
+      return [message.parts, message.tokens.map((token) => token.id), message.given];
+    }""") == [[{"type": "text", "text": "a🦊!"}], [1, 2, 3, 4, 5, 6], 4]
+
+
+def test_text_and_tools_of_one_chunk_are_put_in_order(desktop: Driver) -> None:
+    parts = desktop.page.evaluate("""async () => {
+      const { AnswerTaker } = await import('./model/answer.js');
+      const message = { tokens: [], parts: [] };
+      const items = [[0, 'So '], [4, ' it is'], [5, ' 2.']].map(([position, token]) => (
+        { token, position, token_id: position, logprob: -1, bytes: null, top_logprobs: [] }));
+      new AnswerTaker(message).take({ choices: [{ finish_reason: 'stop', token_ids: [0, 1, 2, 3, 4, 5],
+        logprobs: { content: items }, delta: { content: 'So  it is 2.',
+          tool_calls: [{ index: 0, id: 'c', function: { name: 'python', arguments: '{"code": "1+1"}' } }],
+          tool_outputs: [{ tool_call_id: 'c', output: '2' }] } }] });
+      return message.parts;
+    }""")
+    assert parts == [{"type": "text", "text": "So "},
+                     {"type": "tool", "call": "c", "name": "python", "input": "1+1", "output": "2"},
+                     {"type": "text", "text": " it is 2."}]
+
+
 def test_stop_keeps_what_came_and_continue_goes_on(driver: Driver) -> None:
     driver.stub.say(LONG, delay=0.01)
     driver.send("Go", wait=False)

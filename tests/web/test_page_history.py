@@ -43,12 +43,12 @@ def test_list_search_rename_delete_undo(driver: Driver) -> None:
     page.get_by_role("searchbox").fill("giraffe")
     assert page.get_by_text("Nothing found.").is_visible()
     page.get_by_role("searchbox").fill("")
-    driver.button("Rename About whales").click()
+    driver.act("Rename", "About whales")
     page.get_by_label("Name of the conversation").fill("Sea")
     page.get_by_label("Name of the conversation").press("Enter")
     assert items.all_inner_texts() == ["Sea", "About foxes"]
     assert page.locator(".title").inner_text() == "Sea"
-    driver.button("Delete Sea").click()
+    driver.act("Delete", "Sea")
     assert items.all_inner_texts() == ["About foxes"]
     driver.button("Undo").click()
     page.locator(".said", has_text="About whales").wait_for()
@@ -78,7 +78,7 @@ def test_export_and_import(driver: Driver, tmp_path: Path) -> None:
     driver.wait()
     driver.conversations()
     with driver.page.expect_download() as download:
-        driver.button("Export Hello").click()
+        driver.act("Export", "Hello")
     path = tmp_path / "chat.json"
     download.value.save_as(path)
     assert download.value.suggested_filename == "hello.json"
@@ -88,7 +88,7 @@ def test_export_and_import(driver: Driver, tmp_path: Path) -> None:
         {"type": "text", "text": "Two "}, {"type": "python", "text": "1+1"}, {"type": "python_output", "text": "2"},
         {"type": "text", "text": " done."}]}]
     assert document["answers"] == [[token["id"] for token in document["conversations"][0]["messages"][2]["tokens"]]]
-    driver.button("Delete Hello").click()
+    driver.act("Delete", "Hello")
     driver.page.get_by_label("Files to import").set_input_files(path)
     driver.shows("done.")
     assert driver.last.locator(".branch-number").inner_text() == "2/2"

@@ -86,11 +86,13 @@ def test_field_and_colours_lie_on_each_other(driver: Driver) -> None:
     driver.page.locator(".marks .token").last.wait_for()
     styles, heights, widths, marked = driver.page.evaluate("""() => {
       const [copy, marks, field] = document.querySelectorAll('.sheet > *');
-      const style = (one) => ['font', 'fontKerning', 'letterSpacing', 'wordSpacing', 'textIndent', 'whiteSpace', 'tabSize',
-        'overflowWrap', 'wordBreak', 'padding', 'lineHeight'].map((name) => getComputedStyle(one)[name]).join();
-      const words = [...marks.children].map((mark) => mark.getBoundingClientRect());
+      const names = ['font', 'fontKerning', 'letterSpacing', 'wordSpacing', 'textIndent', 'whiteSpace', 'tabSize',
+        'overflowWrap', 'wordBreak', 'padding', 'lineHeight'];
+      const style = (one) => names.map((name) => getComputedStyle(one)[name]).join();
+      const { right } = field.getBoundingClientRect();
       return [[copy, field].map(style), [copy.scrollHeight, field.scrollHeight, field.clientHeight],
-              [copy.clientWidth, field.clientWidth], words.every((box) => box.right <= field.getBoundingClientRect().right)];
+              [copy.clientWidth, field.clientWidth],
+              [...marks.children].every((mark) => mark.getBoundingClientRect().right <= right)];
     }""")
     assert len(set(styles)) == len(set(heights)) == len(set(widths)) == 1
     assert marked

@@ -79,10 +79,12 @@ def test_an_alternative_is_what_the_model_says_after_it(large: Driver, served: s
 
 
 def test_stop_frees_the_model(large: Driver, served: str) -> None:
+    large.page.route("**/v1/chat/completions", lambda route: route.continue_(
+        post_data=json.dumps({**route.request.post_data_json, "ignore_eos": True})))
     large.send("Tell me a long story.", wait=False)
-    large.page.locator(".answer .prose p").wait_for()
     large.button("Stop").click()
     large.wait()
+    assert "Stopped" in large.last.locator(".numbers").inner_text()
     for _ in range(60):
         with urllib.request.urlopen(served + "metrics", timeout=10) as answer:
             metrics = answer.read().decode()
@@ -131,3 +133,18 @@ def test_what_a_person_writes_as_an_answer_is_continued(large: Driver) -> None:
     large.until("document.querySelector('.answer:last-child .body').textContent.length > 40")
     large.wait()
     assert large.body().startswith("The whale was hungry, so")
+
+
+def test_characters_of_several_tokens_stay_whole(large: Driver) -> None:
+    large.notebook()
+    choose(large, Temperature="0", Longest_answer="4")
+    large.field.fill("é🦊漢 Once upon")
+    large.proceed()
+    large.button("Score the text").click()
+    large.page.locator(".marks .token").last.wait_for()
+    assert large.field.input_value().startswith("é🦊漢 Once upon")
+    assert large.page.locator(".marks .token").count() < 20
+    large.field.fill("é🦊漢 Once upon the")
+    large.proceed()
+    assert large.field.input_value().startswith("é🦊漢 Once upon the")
+    assert "\ufffd" not in large.field.input_value()

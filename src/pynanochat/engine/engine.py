@@ -47,6 +47,9 @@ class Engine:
             for sample in samples:
                 self._finish(sample, "length")
         else:
+            for sample in samples:
+                for forced in request.forced[: limit - len(request.prompt)]:
+                    self._add(sample, forced, None, forced=True)
             self.scheduler.add(samples)
         return request_id
 
@@ -69,7 +72,7 @@ class Engine:
         """Raise `RequestError`, `ContextError` or `PolicyError` for a request that `submit` would refuse unseen."""
         if not request.prompt:
             raise RequestError("the prompt holds no token; give at least one, such as <|bos|>")
-        check_tokens(request.prompt, self._cfg.vocab_size)
+        check_tokens((*request.prompt, *request.forced), self._cfg.vocab_size)
         request.policy.check_vocab(self._cfg.vocab_size)
         wanted = request.max_tokens
         if wanted is not None and (type(wanted) is not int or wanted < 0):

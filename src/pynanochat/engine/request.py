@@ -44,7 +44,8 @@ class Request:
     policy: SamplingPolicy = field(default_factory=SamplingPolicy)
     max_tokens: int | None = None  # of each sample's output, forced tokens included; None: to the end of the context
     end_tokens: Collection[int] = ()  # end a sample and are not part of its output, besides the policy's stop_tokens
-    tool: ToolMachine | None = None  # its state at the end of the prompt; copied for each sample
+    forced: tuple[int, ...] = ()  # what the output begins with, before anything is sampled
+    tool: ToolMachine | None = None  # its state at the end of all that; copied for each sample
     constraint: Constraint | None = None
     salt: str = ""  # requests find what others have left in the prefix cache only under the same salt
     on_prompt_logits: Callable[[int, NDArray[np.float32]], None] | None = None  # (first position, logits (n, V))

@@ -33,6 +33,8 @@ _TOKEN = re.compile(
   | (?P<number>  [+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)? )
   | (?P<sign>    [:,.(){}\[\]|=+*?_@>-] )
     """, re.VERBOSE)
+# Text that the rules leave no choice about is otherwise looked for up to its end, and with %ignore it may have none.
+_OPTIONS = '\n%llguidance {"no_forcing": true}\n'
 _SPACE = re.compile(r"[ \t\r\n]*")
 _GBNF = re.compile(r"^[ \t]*root[ \t]*::=", re.MULTILINE)
 _REFUSED = {"&": "the operator &", "~": "the operator ~", "%": "a statement that is not known here"}
@@ -72,7 +74,7 @@ class _Reader:
             self._at = token.end()
             self._take(token.lastgroup or "", token.group())
         self._check()
-        return "".join(self._out) + self._text[self._written :]
+        return "".join(self._out) + self._text[self._written :] + _OPTIONS
 
     def _check(self) -> None:
         levels = deepest(self._depths, self._edges)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pynanochat.output import Piece, borders
+from pynanochat.output import borders
 from pynanochat.serve.chat_choice import ChatChoice
 from pynanochat.serve.chunks import ChunkWriter
 from pynanochat.serve.conversation import Prompt, prompt_of
@@ -41,8 +41,8 @@ async def handle(exchange: Exchange, server: Server) -> None:
     policy = policy_of(asked, llm, n=asked.n or 1, logprobs=(asked.top_logprobs or 0) if wanted else None,
                        stop_tokens=() if call_end is None else (call_end,), tools=calls)
     request = request_of(llm, prompt.tokens, max_tokens, policy, grammar=grammar, tools=server_runs, tool=prompt.tool,
-                         ignore_eos=bool(asked.ignore_eos), salt=salt_of(exchange.tenant, asked.cache_salt),
-                         param="messages")
+                         forced=prompt.forced, ignore_eos=bool(asked.ignore_eos), param="messages",
+                         salt=salt_of(exchange.tenant, asked.cache_salt))
     headers = headers_of(asked, ignored, grammar, prompt.dropped)
 
     def finish(choice: ChatChoice, reason: str, end_token: int | None) -> ChatFinishReason:
@@ -69,15 +69,11 @@ async def handle(exchange: Exchange, server: Server) -> None:
 def _choices(
     asked: ChatRequest, llm: LLM, request: Request, prompt: Prompt, *, logprobs: bool
 ) -> dict[tuple[int, int], ChatChoice]:
-    """The samples, before anything has come but what the calculator had to say to the prompt."""
+    """The samples, before anything has come."""
     ids = bool(asked.return_token_ids)
     choices = {}
     for index in range(request.policy.n):
-        choice = ChatChoice(
+        choices[0, index] = ChatChoice(
             index, borders(llm.tokenizer), inside=prompt.inside, ids=ids, show_tools=asked.show_tool_calls is not False,
             writer=TokenWriter(llm.tokenizer, ids=ids) if logprobs else None)
-        for token in prompt.forced:
-            said = "" if llm.need_tokenizer().is_special(token) else llm.need_tokenizer().decode([token])
-            choice.take(Piece(said, "python_output", (token,), forced=True))
-        choices[0, index] = choice
     return choices

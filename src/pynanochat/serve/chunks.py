@@ -87,7 +87,8 @@ class ChunkWriter(Generic[C]):
                         told.append(self._chunk([more], usage, prompt))
                         prompt = None
                     if choice.finish_reason is not None:
-                        told.append(self._chunk([choice.ending()], usage))
+                        told.append(self._chunk([choice.ending()], usage, prompt))
+                        prompt = None
                 await events.write(b"".join(told))
                 told.clear()
                 touched = await run.step()

@@ -39,7 +39,7 @@ class Prompt:
     dropped: int  # oldest turns that the context policy left out
     tool: ToolMachine | None  # the calculator, in its state at the end of the tokens
     inside: Kind  # the block that the begun answer ends in
-    forced: list[int]  # the tokens after it that the calculator answers with: the first of what comes back
+    forced: tuple[int, ...]  # what the calculator answers to that: the first tokens of what comes back
 
 
 @dataclass
@@ -82,7 +82,7 @@ async def prompt_of(
         try:
             return _Layout(llm, param, system).prompt(messages, max_tokens, goes_on, tools, context_policy)
         except ContextError as error:
-            raise too_long(error, param) from None
+            raise too_long(error, llm.context, param) from None
 
     return await asyncio.to_thread(lay_out) if long else lay_out()
 
@@ -147,8 +147,8 @@ class _Layout:
         chat = Chat(self.llm, system=system or None, max_tokens=max_tokens, policy=SamplingPolicy(),
                     context_policy=context_policy)
         chat.turns = self.turns
-        tokens = chat.prompt(text, [*begun, *forced])
-        return Prompt(tokens=tokens, dropped=chat.dropped, tool=machine, forced=forced,
+        tokens = chat.prompt(text, begun)
+        return Prompt(tokens=tokens, dropped=chat.dropped, tool=machine, forced=tuple(forced),
                       inside=kind_after(self.tokenizer, begun))
 
     def _add(self, message: ChatMessage, where: str) -> None:

@@ -68,7 +68,7 @@ async def handle(exchange: Exchange, server: Server) -> None:
     policy = policy_of(asked, llm, logprobs=(asked.top_logprobs or 0) if wanted else None,
                        stop_tokens=() if call_end is None else (call_end,), tools=calls)
     request = request_of(llm, prompt.tokens, asked.max_output_tokens, policy, grammar=grammar, tools=server_runs,
-                         tool=prompt.tool, ignore_eos=bool(asked.ignore_eos), param="input",
+                         tool=prompt.tool, forced=prompt.forced, ignore_eos=bool(asked.ignore_eos), param="input",
                          salt=salt_of(exchange.tenant, asked.cache_salt))
     ignored += [f"include.{name}" for name in include if name not in (_LOGPROBS, _ALWAYS_TOLD)]
     headers = headers_of(asked, ignored, grammar, prompt.dropped)

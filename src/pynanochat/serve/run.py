@@ -129,18 +129,19 @@ def check_logprobs(requests: list[Request], context: int) -> None:
 
 def request_of(
     llm: LLM, tokens: Sequence[int], max_tokens: int | None, policy: SamplingPolicy, *, grammar: Grammar | None,
-    tools: bool, tool: ToolMachine | None = None, ignore_eos: bool = False, salt: str = "", param: str,
+    tools: bool, tool: ToolMachine | None = None, forced: tuple[int, ...] = (), ignore_eos: bool = False,
+    salt: str = "", param: str,
 ) -> Request:
-    """What the engine runs for a prompt; `tool` is the calculator's state where an answer has begun.
+    """What the engine runs for a prompt; `tool` is the calculator's state where an answer has begun, `forced` its word.
 
     An answer with a grammar ends where the grammar does, also with `ignore_eos`.
     """
     try:
         request = llm.request(tokens, max_tokens, policy, tools=tools, grammar=grammar, salt=salt)
     except ContextError as error:
-        raise too_long(error, param) from None
+        raise too_long(error, llm.context, param) from None
     except PolicyError as error:
         raise ApiError(400, str(error), code="invalid_value") from None
     if tool is not None and request.tool is not None:
-        request = replace(request, tool=tool)
+        request = replace(request, tool=tool, forced=forced)
     return replace(request, end_tokens=()) if ignore_eos and grammar is None else request

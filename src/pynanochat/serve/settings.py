@@ -129,9 +129,10 @@ def headers_of(asked: Sampling, ignored: list[str], grammar: Grammar | None, dro
     return told | {"x-nanochat-dropped-turns": str(dropped)} if dropped else told
 
 
-def too_long(error: ContextError, param: str) -> ApiError:
-    """The answer to a prompt that does not fit the context."""
-    return ApiError(400, str(error), param=param, code="context_length_exceeded")
+def too_long(error: ContextError, context: int, param: str) -> ApiError:
+    """The answer to a prompt that does not fit the context, in words that LiteLLM knows it by."""
+    return ApiError(400, f"This model's maximum context length is {context} tokens: {error}", param=param,
+                    code="context_length_exceeded")
 
 
 def _check_one(outputs: StructuredOutputs) -> None:

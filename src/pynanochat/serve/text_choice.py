@@ -140,7 +140,9 @@ class TextChoice(Blocks):
 
     def ending(self) -> CompletionChunkChoice:
         """The last chunk: why it ended."""
-        return CompletionChunkChoice(index=self.index, text="", finish_reason=self.finish_reason)
+        prompt, self._prompt = self._prompt, None
+        return CompletionChunkChoice(index=self.index, text="", finish_reason=self.finish_reason,
+                                     prompt_token_ids=UNSET if prompt is None else prompt)
 
     def whole(self, index: int) -> CompletionChoice:
         """Everything, of a sample that has ended and of which nothing was told."""

@@ -1,7 +1,9 @@
 /** Answer: what the chunks of a stream add to a message, and how fast they came. */
 
-import { newTool } from './conversation.js';
-import { tokenOf, unknownToken } from './tokens.js';
+import { newTool, partsOfTokens, textOf } from './conversation.js';
+import { TokenText, isSpecial, isUnknown, tokenOf, unknownToken } from './tokens.js';
+
+const FARTHEST = 1024; // tokens that a chunk may be ahead of what has come
 
 /** Takes the chunks of one run into a message. */
 export class AnswerTaker {
@@ -11,12 +13,14 @@ export class AnswerTaker {
   #started = performance.now();
   #first = 0;
   #last = 0;
+  #begun; // a character that the tokens before this run began, until it is whole
 
   /** @param {import('./conversation.js').Message} message the tokens that it has already stay */
   constructor(message) {
     this.message = message;
     this.#base = message.tokens.length;
     message.given = this.#base;
+    this.#begun = begunCharacter(message);
   }
 
   /** How many tokens this run has brought. */
@@ -34,11 +38,15 @@ export class AnswerTaker {
     }
     const choice = chunk.choices?.[0];
     if (!choice) return;
+    const known = message.tokens.length;
     this.#takeTokens(choice);
-    this.#takeText(choice.delta?.content ?? choice.text ?? '');
+    this.#takeText(this.#whole(message.tokens.slice(known), choice.delta?.content ?? choice.text ?? ''));
     for (const call of choice.delta?.tool_calls ?? []) this.#takeCall(call);
     for (const result of choice.delta?.tool_outputs ?? []) this.#takeOutput(result);
-    if (choice.finish_reason) message.finish = choice.finish_reason;
+    if (choice.finish_reason) {
+      message.finish = choice.finish_reason;
+      putInOrder(message);
+    }
     this.#time();
   }
 
@@ -47,12 +55,27 @@ export class AnswerTaker {
     for (const id of choice.token_ids ?? []) tokens.push(unknownToken(id));
     for (const item of choice.logprobs?.content ?? []) {
       const at = this.#base + (item.position ?? this.#logged);
+      if (!(at >= this.#base && at < tokens.length + FARTHEST)) continue;
       this.#logged = at - this.#base + 1;
       const token = tokenOf(item);
       while (tokens.length <= at) tokens.push(unknownToken(null));
       if (token.id === null) token.id = tokens[at].id;
       tokens[at] = token;
     }
+  }
+
+  /** The server cannot know how a character began that its answer only ends. */
+  #whole(tokens, text) {
+    if (!this.#begun) return text;
+    let character = '';
+    for (const token of tokens) {
+      if (token.bytes) character += this.#begun.push(token);
+      if (character || !token.bytes) {
+        this.#begun = null;
+        break;
+      }
+    }
+    return character + text.replace(/^\ufffd+/, '');
   }
 
   #takeText(text) {
@@ -99,6 +122,25 @@ export class AnswerTaker {
     const first = (this.#first - this.#started) / 1000;
     this.message.timing = { first, seconds: (this.#last - this.#started) / 1000, tokens: count };
   }
+}
+
+/** A chunk that tells text and tools at once does not tell their order; the tokens do. */
+function putInOrder(message) {
+  if (!message.parts.some((part) => part.type === 'tool')) return;
+  const parts = partsOfTokens(message.tokens, message.tokens.length, message.parts);
+  if (textOf({ parts }) === textOf(message)) message.parts = parts;
+}
+
+/** The beginning of a character at the end of a message, out of whose text it is taken; null where there is none. */
+function begunCharacter(message) {
+  const { tokens, parts } = message;
+  if (!tokens.at(-1)?.bytes) return null;
+  const start = tokens.findLastIndex((token) => isUnknown(token) || isSpecial(token)) + 1;
+  const text = new TokenText();
+  for (const token of tokens.slice(start)) text.push(token);
+  const last = parts.at(-1);
+  if (last?.type === 'text') last.text = last.text.replace(/\ufffd+$/, '');
+  return text;
 }
 
 /** Tokens per second after the first one; null where there is nothing to measure. */
