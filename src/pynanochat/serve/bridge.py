@@ -162,7 +162,7 @@ class EngineThread:
         for request in requests:
             self._engine.check(request)
         waiting = sum(len(answer.requests) for answer in self._open if not answer.started)
-        if waiting and waiting + len(requests) > self.most_waiting:
+        if waiting >= max(self.most_waiting, 1):  # a call of many requests is taken whole, or not at all
             raise QueueFullError(waiting, self._seconds_to_wait(waiting))
         answer = Answer(self, requests)
         self._open.add(answer)
