@@ -276,3 +276,19 @@ def test_stats_tell_what_the_prefix_cache_gave(call):
     err = call("chat", "--greedy", "--max-tokens", "20", piped="Tell me a story.\nGo on.\n/stats\n")[2]
     cached, prompt = map(int, re.search(r"(\d+) of (\d+) prompt tokens cached", err).groups())
     assert 16 <= cached < prompt
+
+
+@pytest.mark.parametrize("held", ["# Notes\n", '{"a": 1}', "\x00\x01"])
+def test_nothing_but_a_conversation_is_replaced(call, tiny, tmp_path, held):
+    file = tmp_path / "notes.md"
+    file.write_text(held)
+    for code, _, err in (call("chat", tiny, "--max-tokens", "3", piped=f"one\n/save {file}\n"),
+                         call("chat", tiny, "-p", "one", "--save", file)):
+        assert code == 2
+        assert one_line(err)
+        assert "holds no conversation" in err
+    assert file.read_text() == held
+    file.write_text("")
+    for _ in range(2):  # an empty file, then a conversation
+        assert call("chat", tiny, "--max-tokens", "3", piped=f"one\n/save {file}\n")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.md"]

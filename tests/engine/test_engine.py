@@ -283,7 +283,7 @@ def test_a_constraint_rules_every_sample() -> None:
 
 
 def test_an_output_may_begin_with_forced_tokens() -> None:
-    engine, runner = make()
+    engine, _ = make()
     prompt, forced = tuple(range(20)), (7, 8, 9)
     asked = engine.submit(Request(prompt=prompt, forced=forced, policy=SamplingPolicy.greedy(n=2), max_tokens=5))
     short = engine.submit(Request(prompt=prompt, forced=forced, policy=SamplingPolicy.greedy(), max_tokens=2))

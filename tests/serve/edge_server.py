@@ -23,7 +23,7 @@ from pynanochat.serve.limits import Limits, Settings
 from pynanochat.serve.server import ServedModel, Server
 
 IDLE = Statistics(running=0, waiting=0, pages_used=0, pages_total=64, steps=7, prompt_tokens_computed=30,
-                  prompt_tokens_cached=16, generated_tokens=5, preemptions=1, last_step=0.0, pending=False, failed="")
+                  prompt_tokens_cached=16, generated_tokens=5, preemptions=1, pending=False, failed="")
 
 
 class FakeEngine:

@@ -240,7 +240,18 @@ def test_bytes_behind_a_running_request_do_not_disturb_its_answer(server: Edge) 
                                    ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")])
 def test_an_upgrade_is_not_taken(server: Edge, extra: tuple[str, ...]) -> None:
     assert server.get("/health", *extra).status == 200
-    assert server.post("/v1/echo", b'{"a": 1}', *extra).status == 200
+    body = b'{"a": "%b"}' % (b"x" * 40_000)
+    kind = "Content-Type: application/json"
+    whole = request("POST", "/v1/echo", *extra, kind, body=body)
+    for cut in (0, 10, len(whole) - len(body), len(whole) - len(body) + 5, len(whole) - 1):
+        with server.send(whole[:cut] or whole) as connection:
+            time.sleep(0.02)
+            connection.sendall(whole[cut:] if cut else b"")
+            reply = read_reply(connection)
+            assert (reply.status, reply.body) == (200, b'{"length":%d}' % len(body))
+            assert connection.recv(1) == b"", "the connection closes"
+    chunked = request("POST", "/v1/echo", *extra, kind, "Transfer-Encoding: chunked")
+    assert server.ask(chunked + b"2\r\n{}\r\n0\r\n\r\n").status in (400, 501)
 
 
 def test_a_head_request_has_the_headers_alone(server: Edge) -> None:

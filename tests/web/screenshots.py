@@ -14,7 +14,7 @@ from page_driver import ARGUMENTS, SIZES, Driver
 from playwright.sync_api import Browser, sync_playwright
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-LARGE = {"viewport": {"width": 1280, "height": 820}, "device_scale_factor": 1.5}
+LARGE = {"viewport": {"width": 1280, "height": 820}, "device_scale_factor": 1.4}
 PHONE = {**SIZES["phone"], "device_scale_factor": 2}
 
 

@@ -61,6 +61,8 @@ def chat(
     from pynanochat.cli.dialogue import Dialogue
 
     talk = llm.chat(system=system, max_tokens=sampling.max_tokens, policy=policy, tools=not sampling.no_tools)
+    if save is not None:
+        conversation_file.check_replaceable(save)
     if load is not None:
         conversation_file.read(load, talk)
         talk.system = talk.system if system is None else system

@@ -7,8 +7,10 @@ the same model goes on from exactly those.
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,33 @@ _LETTERS = {"<|python_start|>": "p", "<|python_end|>": "P", "<|output_start|>": 
 _ANSWER = re.compile(r"(?:\.|p\.*P(?:o\.*O)?)*+")  # a dot is a token of text
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise `ConversationError` where something else than a conversation stands at the path and would be lost."""
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
+        return
+    try:
+        document = _document(path)
+    except ConversationError:
+        document = None
+    if not isinstance(document, list) and not (isinstance(document, dict) and "messages" in document):
+        raise ConversationError(f"{path} is there already and holds no conversation; choose another name")
+
+
 def write(path: Path, chat: Chat) -> None:
-    """Write the conversation; `ConversationError` where the file cannot be written."""
+    """Write the conversation; `ConversationError` where that cannot be done, or would replace something else."""
+    check_replaceable(path)
     document = {
         "system": chat.system, "messages": chat.messages if chat.turns else [], "model": chat.llm.checkpoint.path.name,
         "vocab_size": chat.llm.config.vocab_size, "answers": [turn.answer for turn in chat.turns],
     }
+    draft = path.parent / f".{path.name}.{os.getpid()}"
     try:
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ConversationError(f"{path} cannot be written: {error.strerror or error}") from None
+        draft.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", errors="replace")
+        draft.replace(path)
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            draft.unlink()
+        raise ConversationError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def read(path: Path, chat: Chat) -> None:

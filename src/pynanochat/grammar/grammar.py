@@ -29,17 +29,18 @@ _LIMITS = {"initial_lexer_fuel": 300_000, "step_lexer_fuel": 50_000, "step_max_i
            "max_lexer_states": 20_000, "max_grammar_size": 100_000, "verbose_errors": False}
 # As json.dumps writes it. Space that may be anywhere is space without end where a model does not know how to go on.
 _JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_BEYOND_LIMITS = {
+_MEANINGS = {  # of llguidance's errors
     ("panic", "fuel", "too big", "schema too large", "too many expressions", "too many states"):
         "it is larger than can be matched within bounds",
     ("Current row has", "Too many items"): "it leaves too many ways to go on at one place",
+    ("NoExtension",): "it allows nothing to come next",
 }
 _END = b"<|end of the answer|>"  # stands for whatever ends it
 _MERGED = 128  # bytes ahead that decide which token comes
 
 
 class Grammar:
-    """May be used for many requests, one after another and together.
+    """What answers may be; one may serve many requests, one after another and together.
 
     Compiling takes milliseconds mostly, a second at most, and holds no lock of Python's meanwhile. The first grammar of
     a tokenizer takes half a second more for 65,536 tokens. Every constructor raises `RequestError` for what is wrong,
@@ -154,8 +155,8 @@ class GrammarConstraint:
         if may_end:
             mask[self._end_tokens] = True
         elif not mask.any():
-            raise RequestError("the answer has come to a place that its grammar does not lead on from; make the "
-                               "grammar less ambiguous")
+            raise RequestError("the answer has come to a place where its grammar allows nothing; see to it that every "
+                               "rule can be completed")
         return mask
 
     def push(self, token: int) -> None:
@@ -258,7 +259,7 @@ def _literal(text: str) -> str:
 
 def _reason(error: str) -> str:
     """What an error of llguidance says, in one line: its last "error: ..." or else the line that it starts with."""
-    for signs, meaning in _BEYOND_LIMITS.items():
+    for signs, meaning in _MEANINGS.items():
         if any(sign in error[:400] for sign in signs):
             return meaning
     said = error.rfind("\nerror: ")

@@ -55,6 +55,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._dropped = 0
         self._in_headers = True
         self._wire = 0  # bytes of the headers, then of what follows them
+        self._unparsed = 0  # bytes of a body that the parser leaves alone, since the client offers another protocol
         self._refusal: ApiError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -142,6 +143,17 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._crowded:
             self.cycle.keep_alive = False
+        if self.parser.should_upgrade():
+            named = dict(self.headers)
+            if b"transfer-encoding" in named:
+                raise self._refused(501, "a body in chunks and an offer of another protocol do not go together",
+                                    "not_implemented")
+            self._unparsed = int(named.get(b"content-length", b"0"))
+
+    def on_message_complete(self) -> None:
+        """Hand on that the body is whole, where the parser has read it."""
+        if not self._unparsed:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the last bytes to leave."""
@@ -173,14 +185,26 @@ class EdgeProtocol(HttpToolsProtocol):
         self._arm(self._limits.header_seconds, self._headers_too_slow)
 
     def _feed(self, data: bytes) -> None:
+        if self._unparsed:
+            self._take(data)
+            return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # to a protocol that is not spoken: answered as if it had not been asked
+        except httptools.HttpParserUpgrade as error:  # to what is not spoken: answered as if it had not been offered
             self.cycle.keep_alive = False
-            self._deaf = True
+            self._take(data[error.args[0]:])
         except (httptools.HttpParserError, _RefusedError):
             if not self._deaf:
                 self._refuse(self._refusal or ApiError(400, "this is no sound HTTP/1.1", code="bad_request"))
+
+    def _take(self, data: bytes) -> None:
+        """Hand on a part of a body that the parser leaves alone; the connection closes after it."""
+        part = data[: self._unparsed]
+        self._unparsed -= len(part)
+        if part:
+            self.on_body(part)
+            self.on_message_complete()
+        self._deaf = not self._unparsed
 
     def _refused(self, status: int, message: str, code: str) -> _RefusedError:
         self._refusal = ApiError(status, message, code=code)

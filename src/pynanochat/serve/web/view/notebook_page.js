@@ -76,8 +76,8 @@ function Bar({ conversation, run, proceed }) {
         onClick=${() => notebook.undo(conversation)} />
       <${IconButton} icon="redo" label="Redo" disabled=${!redo || run} onClick=${() => notebook.redo(conversation)} />
       <button type="button" class="quiet" disabled=${run || scoring || !conversation.text} onClick=${score}
-        title="Ask how probable each token of the text is, yours included">
-        <${Icon} name="tokens" />Score the text</button>
+        aria-label="Score the text" title="Ask how probable each token of the text is, yours included">
+        <${Icon} name="tokens" />Score<span class="wide">the text</span></button>
       <${ContextMeter} path=${used} run=${run} model=${catalogue.modelOf(conversation)} />
     </div>
     <${Figures} figures=${figuresOf(message, conversation, coloured)}>${coloured && html`<${Legend} />`}</${Figures}>
