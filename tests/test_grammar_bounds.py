@@ -120,6 +120,7 @@ RULES: dict[str, tuple[Any, str]] = {
     "another grammar": ("start: %lark { start: \"a\" }", "line 1: a statement that is not known"),
     "what is no Lark": ("start: 'a'", "line 1: cannot read the grammar"),
     "JSON that is none": ("start: %json {", "line 1: %json is not followed by JSON"),
+    "half a pair in JSON": ('start: %json {"const": "\\ud800"}', "surrogate"),
     "a schema that is none": ("start: %json {\"$ref\": \"http://x/\"}", "points outside of the schema"),
     "a chain": ("start: r0\n" + "\n".join(f"r{i}: r{i + 1}" for i in range(5_000)) + '\nr5000: "a"',
                 "lead 5002 levels into each other; at most 600"),

@@ -130,6 +130,21 @@ def test_prompt_logits_are_given_once_although_the_sequence_gave_way() -> None:
     assert all_free(engine)
 
 
+def test_samples_that_share_a_prompt_report_it_once() -> None:
+    engine, _ = make(step_tokens=7)
+    prompt, rows = tuple(range(40)), []
+    asked = Request(prompt=prompt, policy=SamplingPolicy(seed=1, n=3), max_tokens=6,
+                    on_prompt_logits=lambda first, logits: rows.append((first, logits.copy())))
+    request_id = engine.submit(asked)
+    tokens = texts(run(engine))
+    assert [first for first, _ in rows] == list(range(0, 40, 7))
+    logits = np.concatenate([some for _, some in rows])
+    assert np.array_equal(logits, [next_logits(CONFIG, prompt[: i + 1]) for i in range(40)])
+    for sample in range(3):
+        assert tokens[request_id, sample] == expected(asked, sample, 46)[0]
+    assert all_free(engine)
+
+
 def test_a_failed_step_forgets_what_was_kept() -> None:
     engine, runner = make()
     engine.submit(ask(tuple(range(40)), max_tokens=1))

@@ -183,7 +183,7 @@ def test_too_many_connections_are_told_so_and_health_still_answers(server: Edge)
         assert reply.headers["connection"] == "close"
         assert server.get("/health").status == 200
         assert server.get("/metrics").status == 200
-        beyond = [server.connect() for _ in range(40)]
+        beyond = [server.send(b"POST /v1/e") for _ in range(40)]
         said = [one.recv(12) for one in beyond[30:]]
         assert said == [b"HTTP/1.1 503"] * 10
         for one in beyond:
@@ -195,6 +195,14 @@ def test_too_many_connections_are_told_so_and_health_still_answers(server: Edge)
             one.close()
         server.handlers.release.clear()
     until(lambda: server.post("/v1/echo").status == 200)
+
+
+def test_connections_that_say_nothing_lock_nobody_out(server: Edge) -> None:
+    silent = [server.connect() for _ in range(30)]
+    for _ in range(5):
+        assert server.post("/v1/echo").status == 200
+    for one in silent:
+        one.close()
 
 
 def test_an_idle_connection_makes_room_for_a_new_one(server: Edge) -> None:
@@ -240,7 +248,7 @@ def test_bytes_behind_a_running_request_do_not_disturb_its_answer(server: Edge) 
                                    ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")])
 def test_an_upgrade_is_not_taken(server: Edge, extra: tuple[str, ...]) -> None:
     assert server.get("/health", *extra).status == 200
-    body = b'{"a": "%b"}' % (b"x" * 40_000)
+    body = b'{"a": "%b"}' % (b"x" * 12_000)
     kind = "Content-Type: application/json"
     whole = request("POST", "/v1/echo", *extra, kind, body=body)
     for cut in (0, 10, len(whole) - len(body), len(whole) - len(body) + 5, len(whole) - 1):

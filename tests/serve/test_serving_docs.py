@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,9 +19,10 @@ PROGRAMS = re.findall(r"^```py\n(.*?)^```$", (Path(__file__).parents[2] / "docs"
 
 def test_programs() -> None:
     pytest.importorskip("openai", reason="the openai client is not installed")
-    assert len(PROGRAMS) == 2
+    assert len(PROGRAMS) == 3
     with serving() as server:
         said = [subprocess.run([sys.executable, "-c", program.replace("http://127.0.0.1:8000", server.url)], check=True,
                                capture_output=True, text=True, timeout=120).stdout for program in PROGRAMS]
     assert said[0].strip()
-    assert said[1].startswith("True ")
+    assert 0 <= json.loads(said[1])["age"] <= 99
+    assert said[2].startswith("True ")

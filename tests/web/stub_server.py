@@ -41,6 +41,7 @@ class Reply:
     dropped: int = 0
     status: int = 200
     error: str = ""
+    code: str | None = None  # of the error
     cut: int = 0  # bytes per write; 0: an event at a time
     before: float = 0.0  # seconds before the first token
 
@@ -138,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: dict[str, Any], reply: Reply) -> None:
         if reply.status != 200:
             headers = {"retry-after": "2"} if reply.status == 429 else {}
-            self._json({"error": {"message": reply.error, "type": "x", "code": None}}, reply.status, headers)
+            self._json({"error": {"message": reply.error, "type": "x", "code": reply.code}}, reply.status, headers)
             return
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")

@@ -209,6 +209,20 @@ def test_errors_are_told_in_words_and_can_be_retried(desktop: Driver, status: in
     assert desktop.page.get_by_role("alert").count() == 0
 
 
+def test_a_message_that_does_not_fit_can_be_edited(driver: Driver) -> None:
+    driver.allowed = re.compile("Failed to load resource")
+    driver.stub.say(status=400, error="513 tokens", code="context_length_exceeded")
+    driver.stub.say("Now it works.")
+    driver.send("Much too long")
+    assert "This no longer fits the model’s context." in driver.last.get_by_role("alert").inner_text()
+    driver.last.get_by_role("alert").get_by_role("button", name="Edit message").click()
+    driver.page.get_by_label("Edit the message").fill("Short")
+    driver.page.get_by_label("Edit the message").press("Enter")
+    driver.shows("Now it works.")
+    driver.wait()
+    assert driver.stub.posted("v1/chat/completions")[-1]["messages"] == [{"role": "user", "content": "Short"}]
+
+
 def test_a_broken_stream_goes_on_where_it_broke(desktop: Driver) -> None:
     desktop.stub.say("Once upon", finish=None)
     desktop.stub.say(" a time.")
@@ -269,11 +283,35 @@ def test_markdown_code_and_tables(driver: Driver) -> None:
     assert driver.page.evaluate("navigator.clipboard.readText()").startswith("| a | b |")
 
 
+def test_what_follows_a_table_has_room(desktop: Driver) -> None:
+    for text in ("After.", "<b>After.</b>"):
+        desktop.stub.say(f"| a | b |\n|---|---|\n| 1 | 2 |\n\n{text}")
+        desktop.send("Show")
+        table, after = desktop.last.locator(".table-box"), desktop.last.get_by_text(text, exact=True)
+        above, below = table.bounding_box(), after.bounding_box()
+        assert above
+        assert below
+        assert below["y"] - above["y"] - above["height"] >= 8
+
+
 def test_the_context_meter_fills(desktop: Driver) -> None:
     desktop.stub.say("word " * 216)
     desktop.send("Go")
     assert desktop.page.get_by_role("img", name="of 512 tokens of context").get_attribute("aria-label") == (
         f"{20 + len(desktop.stub.encode('word ' * 216))} of 512 tokens of context")
+    reused = desktop.last.locator(".numbers .minor")
+    assert reused.inner_text() == "8 of 20 prompt tokens reused"
+    assert reused.get_attribute("title") == "8 of the prompt’s 20 tokens were still in the server’s memory"
+
+
+def test_the_context_meter_stays_after_a_branch(desktop: Driver) -> None:
+    meter = desktop.page.get_by_role("img", name="of 512 tokens of context")
+    desktop.send("Go")
+    desktop.button("Edit answer", desktop.last).click()
+    desktop.page.get_by_label("Edit the answer").fill("Four letters, one token.")
+    desktop.button("Save as a branch").click()
+    desktop.shows("Four letters")
+    assert meter.get_attribute("aria-label") == "26 of 512 tokens of context"
 
 
 def test_two_conversations_stream_at_once(desktop: Driver) -> None:

@@ -58,6 +58,20 @@ def test_list_search_rename_delete_undo(driver: Driver) -> None:
     assert items.all_inner_texts() == ["Sea", "About foxes"]
 
 
+def test_notices_lie_in_the_middle_of_the_conversation(driver: Driver) -> None:
+    driver.send("Hi")
+    if driver.size == "desktop":
+        driver.settings()
+    driver.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    driver.button("Copy answer", driver.last).click()
+    driver.page.locator(".toast").wait_for()
+    centres = driver.page.evaluate("""['.toasts', '.composer'].map((name) => {
+      const { left, right } = document.querySelector(name).getBoundingClientRect();
+      return (left + right) / 2;
+    })""")
+    assert abs(centres[0] - centres[1]) <= 1
+
+
 def test_the_address_names_the_conversation(desktop: Driver) -> None:
     desktop.send("First")
     address = desktop.page.url

@@ -27,6 +27,36 @@ def test_the_model_goes_on_from_the_text(driver: Driver) -> None:
     assert driver.field.input_value() == "Once upon a time there was a fox. It ran."
 
 
+def test_it_goes_on_for_as_long_as_the_settings_say(driver: Driver) -> None:
+    driver.notebook()
+    driver.settings()
+    longest = driver.page.get_by_label("Longest answer", exact=True)
+    assert longest.get_attribute("placeholder") == "200"
+    driver.close_drawer()
+    driver.field.fill("Once")
+    driver.proceed()
+    assert driver.stub.posted("v1/completions")[-1]["max_tokens"] == 200
+    driver.settings()
+    longest.fill("30")
+    driver.close_drawer()
+    driver.proceed()
+    assert driver.stub.posted("v1/completions")[-1]["max_tokens"] == 30
+    driver.conversations()
+    driver.button("New chat").click()
+    driver.settings()
+    driver.button("Reset Longest answer").click()
+    assert longest.get_attribute("placeholder") == "no limit"
+
+
+def test_colours_are_explained_where_there_are_some(desktop: Driver) -> None:
+    desktop.notebook()
+    desktop.colour()
+    assert desktop.page.locator(".legend").count() == 0
+    desktop.field.fill("Once")
+    desktop.proceed()
+    desktop.page.locator(".legend").wait_for()
+
+
 def test_a_change_keeps_the_tokens_before_it(desktop: Driver) -> None:
     desktop.notebook()
     desktop.field.fill("Once upon a time")

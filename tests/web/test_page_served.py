@@ -123,6 +123,30 @@ def test_the_notebook_goes_on_and_is_scored(page: Driver, served: str) -> None:
     assert "perplexity" in page.page.locator(".numbers").inner_text()
 
 
+def test_the_notebook_writes_more_than_a_sentence_and_up_to_the_end_of_the_context(large: Driver) -> None:
+    large.notebook()
+    choose(large, Temperature="0")
+    large.field.fill("Once upon a time")
+    large.proceed()
+    assert len(large.field.input_value().split()) > 40
+    large.field.fill("The fox ran home. " * 80)
+    large.proceed()
+    assert large.page.get_by_role("alert").count() == 0
+    assert len(large.field.input_value()) > len("The fox ran home. " * 80)
+
+
+def test_the_calculator_is_off_where_it_is_switched_off(large: Driver) -> None:
+    choose(large, Temperature="0")
+    large.send("What is 123 times 45?")
+    assert large.last.locator(".tool").count() == 1
+    large.settings()
+    large.page.get_by_role("checkbox", name="Calculator").uncheck()
+    large.send("What is 123 times 46?")
+    assert large.last.locator(".tool").count() == 0
+    assert large.last.get_by_role("alert").count() == 0
+    assert large.body()
+
+
 def test_what_a_person_writes_as_an_answer_is_continued(large: Driver) -> None:
     choose(large, Temperature="0", Longest_answer="20")
     large.send("Tell me a story.")

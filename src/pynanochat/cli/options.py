@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 
 from pynanochat.cli.control_characters import visible
 from pynanochat.cli.terminal import say
+from pynanochat.errors import RequestError
 
 if TYPE_CHECKING:
     from pynanochat.llm import LLM
@@ -107,6 +108,8 @@ def load_model(name: str | None, files: CheckpointOptions, running: RunningOptio
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         options = asdict(running)
+        if running.cache_mib < 1:
+            raise RequestError(f"--cache-mib is {running.cache_mib}; expected 1 or more")
         llm = load(name, **asdict(files), cache_bytes=options.pop("cache_mib") << 20, **options)
     for note in (*llm.checkpoint.notes, *(str(warning.message) for warning in caught)):
         say(f"note: {visible(note)}", "dim")

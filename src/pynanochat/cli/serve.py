@@ -54,6 +54,9 @@ def serve(
     Ready when it prints its URL. Ctrl-C or SIGTERM lets running requests finish; a second one does not.
     """
     keys = _keys(api_key, api_key_file)
+    for origin in allowed_origin:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+/?", origin):
+            raise RequestError(f"--allowed-origin is {origin!a}; expected scheme and host, as in https://example.org")
     if check is not None:
         from pynanochat import contract
 

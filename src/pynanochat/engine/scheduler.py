@@ -125,7 +125,7 @@ class Scheduler:
         followers, leader.followers = leader.followers, []
         for follower in followers:
             follower.computed, follower.node = leader.computed, leader.node
-            follower.cached_tokens = leader.cached_tokens
+            follower.cached_tokens, follower.reported = leader.cached_tokens, leader.reported
             follower.pages = [[page if page < 0 else pool.share(page) for page in pages]
                               for pool, pages in zip(self.pools, leader.pages, strict=True)]
         at = self.running.index(leader) + 1

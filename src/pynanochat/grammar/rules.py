@@ -132,7 +132,7 @@ class _Reader:
             raise RequestError(f"line {self._line}: {keyword} is not followed by JSON") from None
         if keyword == "%json":
             schema.check(document)
-            whole = json.dumps({**document, "x-guidance": dict(self._json_options)}, ensure_ascii=False)
+            whole = json.dumps({**document, "x-guidance": dict(self._json_options)})
             self._out += [self._text[self._written : start], whole]
             self._written = self._at
 

@@ -167,7 +167,8 @@ class App:
         self.server.metrics.responses.labels(method, route, status).inc()
         if self.server.settings.log_requests:
             record = exchange.record
-            tokens = f" {record.prompt}+{record.generated} tokens, {record.cached} cached" if record else ""
+            tokens = "" if record is None else (
+                f" {record.model} {record.prompt}+{record.generated} tokens, {record.cached} cached")
             _LOG.info("%s %s %s %.1f ms%s %s", method, route, status, seconds * 1e3, tokens, exchange.request_id)
 
 

@@ -47,7 +47,7 @@ class EdgeProtocol(HttpToolsProtocol):
                  edge: Edge) -> None:
         super().__init__(config, server_state, app_state)
         self.access_log = False  # it would hold what clients write
-        self.idle_since = 0.0  # when the last answer was complete; 0 while a request is there
+        self.idle_since = 0.0  # since when nothing has come; 0 while a request is there
         self._limits = limits
         self._edge = edge
         self._crowded = False
@@ -68,12 +68,15 @@ class EdgeProtocol(HttpToolsProtocol):
         if len(self.connections) > most:
             idle = [other for other in self.connections if isinstance(other, EdgeProtocol) and other.idle_since]
             if idle:
-                min(idle, key=lambda other: other.idle_since).transport.close()
+                oldest = min(idle, key=lambda other: other.idle_since)
+                oldest.idle_since = 0.0  # it is gone a moment later only
+                oldest.transport.close()
             self._crowded = not idle
         if len(self.connections) > _MOST_CONNECTIONS * most:
             self._refuse(ApiError(503, "too many connections; try again in a moment", code="overloaded",
                                   headers={"retry-after": "1"}))
         else:
+            self.idle_since = time.monotonic()
             self._arm(self._limits.header_seconds, self._headers_too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -171,7 +174,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Have the application wait for the reader, but not for ever."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self._limits.stall_seconds, self._stalled)
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
         """Let the application go on."""
@@ -240,9 +243,17 @@ class EdgeProtocol(HttpToolsProtocol):
         else:  # a browser that connected in advance
             self.transport.close()
 
-    def _stalled(self) -> None:
-        self._edge.stalled()
-        self._abort()
+    def _wait_for_reader(self) -> None:
+        """Drop the reader that takes nothing for so long; a slow one is waited for."""
+        unsent = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(self._limits.stall_seconds, self._look_at_reader, unsent)
+
+    def _look_at_reader(self, unsent: int) -> None:
+        if self.transport.get_write_buffer_size() < unsent:
+            self._wait_for_reader()
+        else:
+            self._edge.stalled()
+            self._abort()
 
     def _abort(self) -> None:
         self.transport.abort()

@@ -16,7 +16,7 @@ export class Application {
   constructor(database) {
     this.preferences = new Preferences();
     this.screen = new Screen();
-    const keys = { key: () => this.preferences.key, askKey: (reason) => this.screen.askKey(reason) };
+    const keys = { key: () => this.preferences.key, askKey: (refused) => this.screen.askKey(refused) };
     this.api = new Api(keys);
     this.workspace = new Workspace(database, (message) => this.screen.say(message));
     this.catalogue = new Catalogue(this.api);

@@ -1,6 +1,6 @@
 /** Api: the server's HTTP interface as this page uses it. */
 
-import { Problem, broken, problemFrom, problemOf, saidIn, unreachable } from './problem.js';
+import { Problem, broken, keyProblem, problemFrom, problemOf, saidIn, unreachable } from './problem.js';
 import { eventsOf } from './sse.js';
 import { writtenToken } from './tokens.js';
 
@@ -16,8 +16,8 @@ const END = '[DONE]';
 /** Requests to one server, with the API key where it wants one. */
 export class Api {
   /**
-   * @param {{key: () => string, askKey: (reason: string) => Promise<boolean>}} keys `askKey` asks the person for a key
-   * and says whether there is one now
+   * @param {{key: () => string, askKey: (refused: boolean) => Promise<boolean>}} keys `askKey` asks the person for
+   * a key, the last one being refused or not there, and says whether there is one now
    * @param {URL} [base] where the server is; its interface lies in `v1/` below it
    */
   constructor(keys, base = new URL('.', document.baseURI)) {
@@ -89,8 +89,9 @@ export class Api {
       const response = await this.#send(path, body, signal, used);
       if (response.ok) return response;
       const problem = await problemOf(response);
-      const another = problem.kind === 'key' && (this.keys.key() !== used || await this.keys.askKey(problem.message));
-      if (!another) throw problem;
+      if (problem.kind !== 'key') throw problem;
+      const refused = used !== '';
+      if (this.keys.key() === used && !await this.keys.askKey(refused)) throw keyProblem(refused);
     }
   }
 

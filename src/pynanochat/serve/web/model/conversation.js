@@ -26,6 +26,7 @@
  * @property {string} system
  * @property {Record<string, any>} sampling only what differs from the server's own settings
  * @property {string | null} model null: the server's first
+ * @property {boolean} [calculator] false: the model may not use it
  *
  * @typedef {object} Conversation
  * @property {string} id

@@ -3,6 +3,7 @@
 import { newAnswer, textOf } from './conversation.js';
 import { TokenText, isSpecial } from './tokens.js';
 import { streamFields } from './replies.js';
+import { NOTEBOOK_TOKENS } from './sampling.js';
 
 const UNDO_DEPTH = 50;
 
@@ -98,7 +99,10 @@ export class Notebook {
       message.parts = [{ type: 'text', text: notebook.text }];
       const { logprobs, top_logprobs: alternatives, ...fields } = streamFields(this.preferences);
       const prompt = notebook.tokens.map((token) => token.id);
-      return { ...model ? { model } : {}, prompt, ...fields, logprobs: alternatives, ...notebook.settings.sampling };
+      return {
+        ...model ? { model } : {}, prompt, ...fields, logprobs: alternatives, max_tokens: NOTEBOOK_TOKENS,
+        ...notebook.settings.sampling,
+      };
     }, () => { notebook.text = textOf(message); });
     notebook.tokens = tokensWithin(notebook.tokens, notebook.text);
     notebook.last = { ...message, tokens: [], parts: [] };

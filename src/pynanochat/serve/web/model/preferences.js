@@ -10,9 +10,9 @@ const INITIAL = {
   colours: false, // tokens coloured by probability
   sidebar: true,
   panel: false,
-  shortcuts: true, // single keys
+  letters: false, // single keys are shortcuts, outside of text fields
   alternatives: 8, // asked for with each token
-  settings: { system: '', sampling: {}, model: null }, // of the next new conversation
+  settings: { system: '', sampling: {}, model: null, calculator: true }, // of the next new conversation
 };
 
 /** Signals, one for each preference. */

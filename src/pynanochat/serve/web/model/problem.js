@@ -20,6 +20,11 @@ export class Problem extends Error {
 /** The connection ended before the answer did. */
 export const broken = () => new Problem('broken', 'The connection ended before the answer was complete.');
 
+/** The server answers only to those who have its key; `tried` says that one was sent. */
+export const keyProblem = (tried) => new Problem('key', tried
+  ? 'The server did not accept this API key.'
+  : 'This server wants an API key.');
+
 /** Nothing answers at the server's address. */
 export const unreachable = () =>
   new Problem('network', 'The server cannot be reached. Is “nanochat serve” still running?');
@@ -44,7 +49,7 @@ export async function problemOf(response) {
 export function problemFrom(status, said, wait = 0) {
   const because = said.message ? ` ${said.message}` : '';
   if (status === 401 || status === 403 && said.code === 'invalid_api_key') {
-    return new Problem('key', `This server wants an API key.${because}`);
+    return keyProblem(false);
   }
   if (said.code === 'context_length_exceeded') {
     return new Problem('context', `This no longer fits the model’s context.${because}`);

@@ -51,6 +51,7 @@ export class Replies {
     const answer = newAnswer(message.parent, [], [{ type: 'text', text }]);
     answer.finish = 'edited';
     answer.model = message.model;
+    answer.usage = promptOf(message);
     add(conversation, answer);
     this.workspace.keep(conversation);
   }
@@ -67,7 +68,7 @@ export class Replies {
     const tokens = structuredClone([...message.tokens.slice(0, place), ...over ? [] : [taken]]);
     const answer = newAnswer(message.parent, tokens, partsOfTokens(tokens, tokens.length, message.parts));
     if (!over) return this.#answer(conversation, answer);
-    Object.assign(answer, { finish: 'stop', model: message.model });
+    Object.assign(answer, { finish: 'stop', model: message.model, usage: promptOf(message) });
     add(conversation, answer);
     this.workspace.keep(conversation);
     return Promise.resolve();
@@ -97,6 +98,7 @@ export class Replies {
       return {
         ...model ? { model } : {}, messages, ...continues ? { continue_final_message: true } : {},
         ...streamFields(this.preferences), ...conversation.settings.sampling,
+        ...conversation.settings.calculator === false ? { tool_choice: 'none' } : {},
       };
     });
   }
@@ -107,6 +109,11 @@ export class Replies {
     if (answer.tokens.length || !text) return;
     answer.tokens = await this.api.tokenize(answer.model, text, false).catch(() => []);
   }
+}
+
+/** What the prompt of an answer was, without what was given of the answer itself. */
+function promptOf({ usage, given = 0 }) {
+  return usage && { prompt: usage.prompt - given, cached: 0 };
 }
 
 /** What every streamed request of this page asks for. */

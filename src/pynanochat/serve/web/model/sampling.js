@@ -32,10 +32,20 @@ export const FIELDS = [
   { name: 'seed', label: 'Seed', kind: 'count', least: 0, most: Number.MAX_SAFE_INTEGER, neutral: null, empty: 'random',
     hint: 'The same seed gives the same answer, also when you regenerate.' },
   { name: 'max_tokens', label: 'Longest answer', kind: 'count', least: 1, most: 1_000_000, neutral: null,
-    empty: 'server’s limit', hint: 'In tokens.' },
+    empty: 'no limit', hint: 'In tokens. Empty: until the model ends its answer or the context is full.' },
   { name: 'stop', label: 'Stop at', kind: 'lines', neutral: null, empty: 'nothing',
     hint: 'One text per line; the answer ends where one appears. \\n stands for a line break.' },
 ];
+
+/** How many tokens a notebook asks for at once where the person has set nothing: the server would give 16. */
+export const NOTEBOOK_TOKENS = 200;
+
+/** The fields as they are meant in a chat or a notebook. */
+export function fieldsOf(kind) {
+  if (kind !== 'notebook') return FIELDS;
+  const hint = `In tokens, for each Continue. Empty: ${NOTEBOOK_TOKENS}, or fewer to where the model ends the text.`;
+  return FIELDS.map((field) => field.name === 'max_tokens' ? { ...field, empty: `${NOTEBOOK_TOKENS}`, hint } : field);
+}
 
 /** What the server does where a request says nothing of this field. */
 export function defaultOf(field, model) {

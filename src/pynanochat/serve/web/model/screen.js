@@ -39,13 +39,16 @@ export class Screen {
     this.spoken.value = text;
   }
 
-  /** Ask for an API key; resolves to whether there is one now. */
-  askKey(reason) {
+  /**
+   * Ask for an API key; resolves to whether there is one now.
+   * @param {boolean} refused whether the server did not accept the one that there was
+   */
+  askKey(refused) {
     const open = this.dialog.peek();
     if (open?.kind === 'key') return open.answered;
     let answer;
     const answered = new Promise((resolve) => { answer = resolve; });
-    this.dialog.value = { kind: 'key', reason, answered, answer };
+    this.dialog.value = { kind: 'key', wanted: true, refused, answered, answer };
     return answered;
   }
 

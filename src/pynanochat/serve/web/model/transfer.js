@@ -192,7 +192,8 @@ function tokenFields(token) {
 
 function checkedSettings(given) {
   const model = typeof given?.model === 'string' ? given.model.slice(0, 200) : null;
-  return { system: string(given?.system), sampling: checkedSampling(given?.sampling), model };
+  const calculator = given?.calculator !== false;
+  return { system: string(given?.system), sampling: checkedSampling(given?.sampling), model, calculator };
 }
 
 const string = (value) => typeof value === 'string' ? value.slice(0, LIMITS.text) : '';

@@ -76,8 +76,9 @@ function figuresOf(conversation, message, running, coloured) {
   const figures = timingFigures(message.timing);
   if (tokens.length) figures.push(countFigure(tokens.length, 'Tokens of this answer'));
   if (usage?.cached && !running) {
-    const text = `${usage.cached} of ${usage.prompt} cached`;
-    figures.push({ text, meaning: 'Tokens of the prompt that were computed before', kind: 'minor' });
+    const text = `${usage.cached} of ${usage.prompt} prompt tokens reused`;
+    const meaning = `${usage.cached} of the prompt’s ${usage.prompt} tokens were still in the server’s memory`;
+    figures.push({ text, meaning, kind: 'minor' });
   }
   if (dropped) {
     const text = `${dropped} oldest ${dropped === 1 ? 'turn' : 'turns'} left out`;
@@ -102,8 +103,8 @@ function Actions({ conversation, message, edit }) {
     ${count > 1 && html`<${BranchSwitch} conversation=${conversation} message=${message} />`}
     ${goesOn && html`<button type="button" class="quiet" data-action="continue"
       onClick=${() => replies.proceed(conversation, message)}><${Icon} name="forward" />Continue</button>`}
-    <${IconButton} icon="copy" label="Copy answer" onClick=${async () => screen.say(
-      await copy(textOf(message)) ? 'Copied.' : 'This browser does not let the page copy.')} />
+    ${message.parts.length > 0 && html`<${IconButton} icon="copy" label="Copy answer" onClick=${async () => screen.say(
+      await copy(textOf(message)) ? 'Copied.' : 'This browser does not let the page copy.')} />`}
     <${IconButton} icon="edit" label="Edit answer" onClick=${edit} />
     <${IconButton} icon="retry" label="Regenerate" data-action="regenerate"
       onClick=${() => replies.regenerate(conversation, message)} />
@@ -123,7 +124,10 @@ function ProblemBox({ conversation, message }) {
     if (!catalogue.models.peek().length) await catalogue.load();
     replies.retry(conversation, message);
   };
+  const rewrite = () => document.querySelector(`[data-id="${message.parent}"] [data-action="edit"]`)?.click();
   return html`<div class="problem" role="alert"><${Icon} name="warning" /><p>${message.problem.message}</p>
+    ${kind === 'context' && html`<button type="button" class="quiet" data-action="shorten" onClick=${rewrite}>
+      Edit message</button>`}
     <button type="button" class="quiet" data-action="retry" onClick=${again}>
       ${left > 0 ? `Retry (better in ${left} s)` : message.parts.length ? 'Go on' : 'Retry'}</button></div>`;
 }

@@ -2,7 +2,7 @@
 
 import { html, useApplication, useLayoutEffect, useRef, useValue } from './framework.js';
 import { Icon, IconButton } from './icons.js';
-import { SHORTCUTS } from './shortcuts.js';
+import { LETTERS, SHORTCUTS } from './shortcuts.js';
 
 /** Whatever dialog is open. */
 export function Dialogs() {
@@ -34,10 +34,21 @@ function Dialog({ title, children }) {
 }
 
 function Help() {
+  const { preferences } = useApplication();
+  const letters = useValue(preferences.of('letters'));
   return html`<${Dialog} title="Keyboard">
-    <dl class="shortcuts">${SHORTCUTS.map(({ keys, words }) => html`<div key=${words}>
-      <dt>${words}</dt><dd>${keys.map((key) => html`<kbd key=${key}>${key}</kbd>`)}</dd></div>`)}</dl>
+    <${Keys} list=${SHORTCUTS} />
+    <h3>Single keys, outside of a text field</h3>
+    <p class="help-hint">${letters
+      ? 'On; the settings have a switch for them.'
+      : 'Off: what you type goes into the message. The settings have a switch for them.'}</p>
+    <${Keys} list=${LETTERS} off=${!letters} />
   </${Dialog}>`;
+}
+
+function Keys({ list, off }) {
+  return html`<dl class=${`shortcuts ${off ? 'off' : ''}`}>${list.map(({ keys, words }) => html`<div key=${words}>
+    <dt>${words}</dt><dd>${keys.map((key) => html`<kbd key=${key}>${key}</kbd>`)}</dd></div>`)}</dl>`;
 }
 
 function KeyDialog({ open }) {
@@ -58,12 +69,20 @@ function KeyDialog({ open }) {
   };
   return html`<${Dialog} title="API key">
     <form class="key-form" onSubmit=${keep}>
-      ${open.reason && html`<p class="reason"><${Icon} name="key" />${open.reason}</p>`}
+      <p class=${`reason ${open.refused ? 'refused' : ''}`} id="key-reason">
+        <${Icon} name=${open.refused ? 'warning' : 'key'} /><span>${reasonOf(open)}</span></p>
       <label for="api-key">Key</label>
-      <input id="api-key" type="password" autocomplete="off" spellcheck="false" ref=${field} />
+      <input id="api-key" type="password" autocomplete="off" spellcheck="false" ref=${field}
+        aria-describedby="key-reason" aria-invalid=${open.refused ? 'true' : null} />
       <label class="switch"><input type="checkbox" ref=${remember} />Remember it in this browser</label>
       <div class="editor-actions"><button type="button" class="quiet" onClick=${() => screen.close()}>Cancel</button>
         <button type="submit" class="strong">Use this key</button></div>
     </form>
   </${Dialog}>`;
+}
+
+function reasonOf({ wanted, refused }) {
+  if (refused) return 'The server did not accept this key. Look for a typing error, or ask whoever runs the server.';
+  if (wanted) return 'This server only answers those who have its API key. Whoever runs it can give you one.';
+  return 'Only needed where whoever runs the server has set one.';
 }

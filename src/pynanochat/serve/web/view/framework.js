@@ -1,7 +1,7 @@
 /** What the views are built with: Preact's components, htm's templates, and values that redraw who reads them. */
 
 import htm from '../vendor/htm.js';
-import { createContext, h } from '../vendor/preact.js';
+import { createContext, h, options } from '../vendor/preact.js';
 import { useContext, useEffect, useLayoutEffect, useReducer, useRef } from '../vendor/preact-hooks.js';
 
 export { Fragment, render } from '../vendor/preact.js';
@@ -26,6 +26,17 @@ export function useValue(source) {
     if (now !== drawn.current) redraw();
   }), [source]);
   return value;
+}
+
+/** Act, and have the page drawn before this returns. */
+export function drawnAtOnce(act) {
+  const { debounceRendering } = options;
+  options.debounceRendering = (draw) => draw();
+  try {
+    act();
+  } finally {
+    options.debounceRendering = debounceRendering;
+  }
 }
 
 /**

@@ -24,7 +24,8 @@ const marked = new Marked({
   gfm: true,
   breaks: true,
   renderer: {
-    html: ({ text }) => text.match(/^<br\s*\/?>$/i) ? '<br>' : escaped(text),
+    html: ({ text, block }) => block ? `<p>${escaped(text.trim())}</p>`
+      : text.match(/^<br\s*\/?>$/i) ? '<br>' : escaped(text),
     image: ({ href, text }) => /^https?:/i.test(href) ? `<a href="${escaped(href)}">image: ${escaped(text || href)}</a>`
       : escaped(`image: ${text}`),
     text(token) {

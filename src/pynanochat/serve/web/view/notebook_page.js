@@ -66,7 +66,8 @@ function Bar({ conversation, run, proceed }) {
   return html`<div class="notebook-bar"><div class="composer" id="composer" role="toolbar" aria-label="Notebook">
     ${message?.problem && html`<div class="problem" role="alert">
       <${Icon} name="warning" /><p>${message.problem.message}</p>
-      <button type="button" class="quiet" data-action="retry" onClick=${proceed}>Retry</button></div>`}
+      ${message.problem.kind !== 'context' && html`<button type="button" class="quiet" data-action="retry"
+        onClick=${proceed}>Retry</button>`}</div>`}
     <div class="bar-row">
       ${run
         ? html`<button type="button" class="strong" onClick=${() => runs.stop(conversation)}>
@@ -80,7 +81,8 @@ function Bar({ conversation, run, proceed }) {
         <${Icon} name="tokens" />Score<span class="wide">the text</span></button>
       <${ContextMeter} path=${used} run=${run} model=${catalogue.modelOf(conversation)} />
     </div>
-    <${Figures} figures=${figuresOf(message, conversation, coloured)}>${coloured && html`<${Legend} />`}</${Figures}>
+    <${Figures} figures=${figuresOf(message, conversation, coloured)}>
+      ${coloured && conversation.tokens.length > 0 && html`<${Legend} />`}</${Figures}>
   </div></div>`;
 }
 

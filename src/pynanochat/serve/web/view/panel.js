@@ -1,7 +1,7 @@
 /** Panel: the settings of the open conversation, and of the page. */
 
 import { wordsOn } from '../model/catalogue.js';
-import { FIELDS, defaultOf, typedOf, valueOf } from '../model/sampling.js';
+import { defaultOf, fieldsOf, typedOf, valueOf } from '../model/sampling.js';
 import { html, useApplication, useId, useLayoutEffect, useRef, useValue } from './framework.js';
 import { Icon, IconButton } from './icons.js';
 
@@ -14,7 +14,7 @@ export function Panel({ conversation, hidden, close }) {
   useValue(workspace.revision);
   useValue(catalogue.models);
   const model = catalogue.modelOf(conversation);
-  const { system, sampling } = conversation.settings;
+  const { system, sampling, calculator = true } = conversation.settings;
   const changed = Object.keys(sampling).length;
   const set = (name, value) => {
     const { [name]: _, ...others } = sampling;
@@ -28,16 +28,22 @@ export function Panel({ conversation, hidden, close }) {
       <h3><label for="system-prompt">System prompt</label></h3>
       <textarea id="system-prompt" rows="3" placeholder="None" value=${system}
         onInput=${(event) => application.configure({ system: event.target.value })}></textarea>
+      <label class="switch"><input type="checkbox" checked=${calculator} aria-describedby="calculator-hint"
+        onChange=${(event) => application.configure({ calculator: event.target.checked })} />Calculator</label>
+      <p class="hint" id="calculator-hint">${calculator
+        ? 'The model may use it in its answers.'
+        : 'Off: the model has to calculate by itself.'}</p>
     </section>`}
     <section>
       <h3>Sampling ${changed > 0 && html`<button type="button" class="quiet reset"
         onClick=${() => application.configure({ sampling: {} })}>Reset all</button>`}</h3>
-      ${FIELDS.map((field) => html`<${Setting} key=${`${conversation.id} ${field.name}`} field=${field}
-        value=${sampling[field.name]} initial=${defaultOf(field, model)} set=${(value) => set(field.name, value)} />`)}
+      ${fieldsOf(conversation.kind).map((field) => html`<${Setting} key=${`${conversation.id} ${field.name}`}
+        field=${field} value=${sampling[field.name]} initial=${defaultOf(field, model)}
+        set=${(value) => set(field.name, value)} />`)}
     </section>
     <${Appearance} />
     <p class="panel-foot"><button type="button" class="quiet"
-      onClick=${() => { screen.dialog.value = { kind: 'key', reason: '' }; }}><${Icon} name="key" />API key</button>
+      onClick=${() => { screen.dialog.value = { kind: 'key' }; }}><${Icon} name="key" />API key</button>
       <button type="button" class="quiet" onClick=${() => { screen.dialog.value = { kind: 'help' }; }}>
         <${Icon} name="help" />Keyboard</button></p>
   </aside>`;
@@ -84,7 +90,7 @@ function TypedField({ id, field, value, set, hint }) {
 function Appearance() {
   const { preferences } = useApplication();
   const theme = useValue(preferences.of('theme'));
-  const shortcuts = useValue(preferences.of('shortcuts'));
+  const letters = useValue(preferences.of('letters'));
   const choose = (name) => {
     preferences.set('theme', name);
     if (name === 'system') delete document.documentElement.dataset.theme;
@@ -97,7 +103,10 @@ function Appearance() {
         title=${label}><input type="radio" name="theme" class="outside" value=${name} checked=${theme === name}
           onChange=${() => choose(name)} /><${Icon} name=${icon} /><span>${label}</span></label>`)}
     </div>
-    <label class="switch"><input type="checkbox" checked=${shortcuts}
-      onChange=${(event) => preferences.set('shortcuts', event.target.checked)} />Single-key shortcuts</label>
+    <label class="switch"><input type="checkbox" checked=${letters} aria-describedby="letters-hint"
+      onChange=${(event) => preferences.set('letters', event.target.checked)} />Single-key shortcuts</label>
+    <p class="hint" id="letters-hint">${letters
+      ? 'Outside of a text field, letters are commands.'
+      : 'Off: what you type outside of a text field goes into the message.'}</p>
   </section>`;
 }

@@ -1,11 +1,11 @@
 /** Shortcuts: what keys do on the whole page. */
 
 import { pathOf } from '../model/conversation.js';
-import { useApplication, useEffect } from './framework.js';
+import { drawnAtOnce, useApplication, useEffect } from './framework.js';
 
 const COMMAND = /Mac|iPhone|iPad/.test(navigator.platform) ? '⌘' : 'Ctrl';
 
-/** For the help; single letters work outside of text fields, and can be turned off. */
+/** For the help: what always works. */
 export const SHORTCUTS = [
   { keys: ['Enter'], words: 'Send' },
   { keys: ['Shift', 'Enter'], words: 'New line' },
@@ -15,6 +15,12 @@ export const SHORTCUTS = [
   { keys: [COMMAND, 'K'], words: 'Search conversations' },
   { keys: [COMMAND, 'Enter'], words: 'Continue the text, in a notebook' },
   { keys: [COMMAND, '.'], words: 'Look at the token at the caret, in a notebook' },
+  { keys: ['←', '→'], words: 'Move between tokens, when one has the focus' },
+  { keys: ['?'], words: 'This list, outside of a text field' },
+];
+
+/** Single keys, which work outside of text fields where a person has switched them on. */
+export const LETTERS = [
   { keys: ['/'], words: 'Write a message' },
   { keys: ['n'], words: 'New chat' },
   { keys: ['m'], words: 'New notebook' },
@@ -24,8 +30,6 @@ export const SHORTCUTS = [
   { keys: [']'], words: 'Next branch of the last answer' },
   { keys: ['b'], words: 'Show or hide conversations' },
   { keys: ['s'], words: 'Show or hide settings' },
-  { keys: ['←', '→'], words: 'Move between tokens, when one has the focus' },
-  { keys: ['?'], words: 'This list' },
 ];
 
 /** Listens for as long as the page is there. */
@@ -34,7 +38,10 @@ export function useShortcuts({ togglePanel, toggleSidebar }) {
   useEffect(() => {
     const pressed = (event) => {
       const act = actionOf(event, application, { togglePanel, toggleSidebar });
-      if (!act) return;
+      if (!act) {
+        if (goesIntoTheField(event, application)) application.screen.composer.peek()?.focus();
+        return;
+      }
       event.preventDefault();
       act();
     };
@@ -50,12 +57,12 @@ function actionOf(event, application, { togglePanel, toggleSidebar }) {
   const command = event.metaKey || event.ctrlKey;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (command && event.shiftKey && key === 'o') return () => application.create('chat');
-  if (command && !event.shiftKey && key === 'k') return () => search(preferences, toggleSidebar);
+  if (command && !event.shiftKey && key === 'k' && !screen.dialog.peek()) return () => search(toggleSidebar);
   if (key === 'Escape') return escape(screen, runs, conversation);
-  if (command || event.altKey || !preferences.get('shortcuts')) return null;
-  if (screen.dialog.peek() || isTyping(event.target)) return null;
+  if (command || event.altKey || screen.dialog.peek() || isTyping(event.target)) return null;
+  if (key === '?') return () => { screen.dialog.value = { kind: 'help' }; };
+  if (!preferences.get('letters')) return null;
   return {
-    '?': () => { screen.dialog.value = { kind: 'help' }; },
     '/': () => screen.composer.peek()?.focus(),
     n: () => application.create('chat'),
     m: () => application.create('notebook'),
@@ -74,10 +81,22 @@ function escape(screen, runs, conversation) {
   return null;
 }
 
-function search(preferences, toggleSidebar) {
+/** The focus moves before the next key can come. */
+function search(toggleSidebar) {
   const field = document.getElementById('search');
-  if (!field.checkVisibility()) toggleSidebar();
-  requestAnimationFrame(() => field.focus());
+  if (!field.checkVisibility()) drawnAtOnce(toggleSidebar);
+  field.focus();
+}
+
+/**
+ * Whether a key writes something and nothing else takes it. The field to type into then gets the focus while the key
+ * is pressed, and so the character. The space bar stays: it scrolls, and presses buttons.
+ */
+function goesIntoTheField(event, { screen, preferences }) {
+  if (event.isComposing || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (event.key === ' ' || [...event.key].length !== 1 && event.key !== 'Dead') return false;
+  if (preferences.get('letters') || screen.dialog.peek() || screen.drawer.peek()) return false;
+  return !isTyping(event.target) && !event.target.closest('dialog, [role=dialog]');
 }
 
 function lastAnswer(conversation) {
