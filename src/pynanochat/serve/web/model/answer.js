@@ -143,11 +143,15 @@ function begunCharacter(message) {
   return text;
 }
 
-/** Tokens per second after the first one; null where there is nothing to measure. */
+/**
+ * Tokens per second after the first one, or since the request where all came in a few reads; null where there is
+ * nothing to measure.
+ */
 export function speedOf(timing) {
   if (!timing || timing.tokens < 2) return null;
   const seconds = timing.seconds - timing.first;
-  return seconds > 0 ? (timing.tokens - 1) / seconds : null;
+  if (seconds > 0.05) return (timing.tokens - 1) / seconds;
+  return timing.seconds > 0 ? timing.tokens / timing.seconds : null;
 }
 
 /** The code in a call's arguments, which are JSON, or its beginning while they stream. */

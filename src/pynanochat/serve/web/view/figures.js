@@ -20,7 +20,7 @@ export function timingFigures(timing) {
   const speed = speedOf(timing);
   if (speed !== null) {
     const text = `${speed >= 100 ? speed.toFixed(0) : speed.toFixed(1)} tok/s`;
-    figures.push({ text, meaning: 'Tokens per second after the first one' });
+    figures.push({ text, meaning: 'Tokens per second' });
   }
   if (!timing) return figures;
   const text = `first ${duration(timing.first)}`;
