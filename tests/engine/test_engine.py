@@ -103,6 +103,7 @@ def nodes_of(engine: Engine) -> list[Node]:
     while level:
         below = [child for node in level for child in node.children.values()]
         assert all(node.children for node in level if node.parent is None), "a root without anything below"
+        assert all(node.pages[0] >= 0 for node in level if node.parent is not None), "a node that nothing gives away"
         nodes += below
         level = below
     return nodes

@@ -79,6 +79,8 @@ class PrefixCache:
             else:
                 own[place] = pool.share(held)
                 pool.release(page)
+        if child.pages[0] < 0:  # kept under other tokens: a node without it would never be given away
+            self._drop(child)
         return child
 
     def forget(self, group: int, page: int) -> None:
