@@ -21,7 +21,7 @@ from pynanochat.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-MOST_ROW_ITEMS = 150  # places in the grammar where an answer may be at once; ambiguity costs their square
+MOST_ROW_ITEMS = 300  # places in the grammar where an answer may be at once; ambiguity costs their square
 MOST_JSON_ROW_ITEMS = 2_500  # JSON is hardly ambiguous, and an object takes four for each property that may be left out
 
 # What one grammar may cost: the time of compiling, of a step, and the memory of its states, 2 kB each.

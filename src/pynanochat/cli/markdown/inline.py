@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pynanochat.cli.markdown.cells import Line, Run, both, line_of
 
 FAR = 2000
+MOST_PARTS = 400  # of a line; what comes after is plain text, so that a line of marks alone costs little
 CODE, BOLD, ITALIC, STRUCK, LINK, URL = "36", "1", "3", "9", "4", "2"
 
 _MARK = re.compile(r"(?P<escape>\\[*_`~|#>])|(?P<ticks>`+)|(?P<run>\*+|_+|~~+)|(?P<link>\[)")
@@ -52,7 +53,7 @@ def styled_line(
 def _parts(text: str, reach: int, is_open: bool, place: Callable[[int], int]) -> list[_Part]:
     parts: list[_Part] = []
     at = 0
-    while found := _MARK.search(text, at):
+    while len(parts) < MOST_PARTS and (found := _MARK.search(text, at)):
         start, end = found.span()
         parts.append(_Part(text[at:start]))
         at = end
