@@ -194,9 +194,10 @@ def test_too_many_connections_are_told_so_and_health_still_answers(server: Edge)
 
 def test_far_too_many_connections_are_told_so_without_being_read() -> None:
     with edge(connections=4) as server:
-        held = [server.send(b"POST /v1/e") for _ in range(12)]
-        until(lambda: len(server.lifecycle._protocols.connections) == 12)
-        time.sleep(0.05)  # for their bytes to be read
+        connections, held = server.lifecycle._protocols.connections, []
+        for count in range(1, 13):
+            held.append(server.send(b"POST /v1/e"))
+            until(lambda: len(connections) == count and not any(one.idle_since for one in connections))  # noqa: B023
         for _ in range(5):
             with server.connect() as one:
                 assert one.recv(12) == b"HTTP/1.1 503"
