@@ -197,7 +197,7 @@ def test_far_too_many_connections_are_told_so_without_being_read() -> None:
         connections, held = server.lifecycle._protocols.connections, []
         for count in range(1, 13):
             held.append(server.send(b"POST /v1/e"))
-            until(lambda: len(connections) == count and not any(one.idle_since for one in connections))  # noqa: B023
+            until(lambda: len(connections) == count and not any(one.idle_since for one in list(connections)))  # noqa: B023
         for _ in range(5):
             with server.connect() as one:
                 assert one.recv(12) == b"HTTP/1.1 503"
