@@ -211,8 +211,10 @@ def test_metrics_are_prometheus_text_under_vllms_names(server: Edge) -> None:
     server.engine.set(running=3, waiting=2, pages_used=16)
     threading.Timer(0.1, server.handlers.release.set).start()
     assert server.ask(request("POST", "/v1/count", body=b"{}")).complete
+    server.handlers.release.clear()
+    while server.handlers.waiting.acquire(blocking=False):  # those that came before
+        pass
     with server.send(request("POST", "/v1/wait", body=b"{}")):
-        server.handlers.release.clear()
         assert server.handlers.waiting.acquire(timeout=10)
     until(lambda: not server.server.exchanges)
     reply = server.get("/metrics")
