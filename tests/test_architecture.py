@@ -84,7 +84,7 @@ def test_loaders_raise_and_never_assert_or_evaluate(path: Path) -> None:
     tree = ast.parse(path.read_text())
     names = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not names & {"eval", "exec", "compile", "__import__"}
-    if "checkpoint" in path.parts or name_of(path) in ("unpickle", "tokenizer_pickle", "tokenizer_json", "calculator"):
+    if name_of(path) in ("checkpoint", "serve", "unpickle", "tokenizer_pickle", "tokenizer_json", "calculator"):
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree))
 
 

@@ -145,6 +145,20 @@ def test_samples_that_share_a_prompt_report_it_once() -> None:
     assert all_free(engine)
 
 
+def test_forced_tokens_are_no_prompt_whose_logits_are_wanted() -> None:
+    for step_tokens in (3, 64):
+        engine, _ = make(step_tokens=step_tokens)
+        prompt, rows = tuple(range(20)), []
+        engine.submit(ask(prompt, max_tokens=6, forced=(7, 8),
+                          on_prompt_logits=lambda first, logits, to=rows: to.append((first, logits.copy()))))
+        tokens = texts(run(engine))[0, 0]
+        logits = np.concatenate([some for _, some in rows])
+        assert np.array_equal(logits, [next_logits(CONFIG, prompt[: i + 1]) for i in range(20)])
+        assert tokens[:2] == [7, 8]
+        assert tokens[2:] == expected(ask((*prompt, 7, 8)), 0, 26)[0]
+        assert all_free(engine)
+
+
 def test_a_failed_step_forgets_what_was_kept() -> None:
     engine, runner = make()
     engine.submit(ask(tuple(range(40)), max_tokens=1))

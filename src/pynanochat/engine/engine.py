@@ -115,11 +115,12 @@ class Engine:
         sequence, request = work.sequence, work.sequence.request
         first, prompt_length = sequence.computed, len(request.prompt)
         self.scheduler.advance(work)
-        self.counters.prompt_tokens_computed += max(0, min(sequence.computed, prompt_length) - first)
-        if request.on_prompt_logits is not None and sequence.reported < min(sequence.computed, prompt_length):
-            first, sequence.reported = sequence.reported, sequence.computed
+        last = min(sequence.computed, prompt_length)
+        self.counters.prompt_tokens_computed += max(0, last - first)
+        if request.on_prompt_logits is not None and sequence.reported < last:
+            first, sequence.reported = sequence.reported, last
             try:
-                request.on_prompt_logits(first, logits)
+                request.on_prompt_logits(first, logits[: last - first])
             except Exception as error:  # the samples share the prompt
                 for sample in list(self.scheduler.samples(sequence.request_id)):
                     self._finish(sample, "error", error=error)

@@ -13,7 +13,7 @@ class PagePool:
     one that has been idle longest goes first.
     """
 
-    def __init__(self, capacity: int, evicted: Callable[[int], None] = lambda page: None) -> None:
+    def __init__(self, capacity: int, evicted: Callable[[int], None]) -> None:
         self.capacity = capacity
         self._evicted = evicted  # told of a page that is about to be given to another holder; has to `uncache` it
         self._free = list(range(capacity - 1, -1, -1))  # the lowest number comes first

@@ -95,6 +95,11 @@ class Sequence:
         """Which of the request's samples it is."""
         return self.sampler.index
 
+    def follow(self, leader: Sequence) -> None:
+        """Be as far with the prompt, which both share, as the leader is; the pages are for the scheduler to give."""
+        self.computed, self.node = leader.computed, leader.node
+        self.reported, self.cached_tokens = leader.reported, leader.cached_tokens
+
     @property
     def arrival(self) -> tuple[int, int]:
         """Its place in the order of arrival."""
@@ -125,6 +130,6 @@ class Sequence:
 def sampled_rows(sequence: Sequence, rows: int) -> int:
     """How many of the next `rows` rows, from the end, need logits: to sample the last one, or for the prompt's."""
     to_sample = int(rows == sequence.missing)
-    if sequence.request.on_prompt_logits is None or sequence.reported == len(sequence.request.prompt):
+    if sequence.request.on_prompt_logits is None or sequence.reported >= len(sequence.request.prompt):
         return to_sample
     return max(to_sample, sequence.computed + rows - max(sequence.computed, sequence.reported))

@@ -124,8 +124,7 @@ class Scheduler:
         """The request's other samples, now running from the leader's pages; none if they run already."""
         followers, leader.followers = leader.followers, []
         for follower in followers:
-            follower.computed, follower.node = leader.computed, leader.node
-            follower.cached_tokens, follower.reported = leader.cached_tokens, leader.reported
+            follower.follow(leader)
             follower.pages = [[page if page < 0 else pool.share(page) for page in pages]
                               for pool, pages in zip(self.pools, leader.pages, strict=True)]
         at = self.running.index(leader) + 1
@@ -145,9 +144,8 @@ class Scheduler:
             next(s for s in samples if sequence in s.followers).followers.remove(sequence)
         elif sequence.followers:  # the next sample goes on with the prompt
             heir, *heir.followers = sequence.followers
-            heir.computed, heir.pages, heir.node = sequence.computed, sequence.pages, sequence.node
-            heir.reported, heir.cached_tokens = sequence.reported, sequence.cached_tokens
-            sequence.pages, sequence.followers = [], []
+            heir.follow(sequence)
+            heir.pages, sequence.pages, sequence.followers = sequence.pages, [], []
             place[place.index(sequence)] = heir
         else:
             place.remove(sequence)

@@ -156,7 +156,7 @@ class EngineThread:
 
         Raises `QueueFullError`, or what `Engine.check` raises. Never waits.
         """
-        assert self._loop is not None
+        loop = self._started_loop()
         if self._failed or self._stopping:
             raise BackendError(self._failed or "the server is shutting down")
         for request in requests:
@@ -168,7 +168,7 @@ class EngineThread:
         self._open.add(answer)
         self._order(lambda: self._submit(answer))
         if deadline_seconds is not None:
-            answer._timer = self._loop.call_later(deadline_seconds, answer._expire)
+            answer._timer = loop.call_later(deadline_seconds, answer._expire)
         return answer
 
     def cancel(self, answer: Answer, place: int, sample: int) -> None:
@@ -254,11 +254,15 @@ class EngineThread:
             self._call(lambda: _deliver(by_answer))
 
     def _call(self, function: Callable[[], None]) -> None:
-        assert self._loop is not None
         try:
-            self._loop.call_soon_threadsafe(function)
+            self._started_loop().call_soon_threadsafe(function)
         except RuntimeError:  # the loop is closed: nobody listens any more
             self._stopping = True
+
+    def _started_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise BackendError("the engine's thread has not been started; call start() first")
+        return self._loop
 
     # on the loop's thread
 

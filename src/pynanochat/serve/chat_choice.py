@@ -148,7 +148,8 @@ class ChatChoice(Blocks):
             name="python", arguments=call.function.arguments)) for call in self._calls]
         outputs = [ShownToolOutput(tool_call_id=told.tool_call_id, output=told.output) for told in self._outputs]
         text = "".join(self._content)
-        assert self.finish_reason is not None
+        if self.finish_reason is None:
+            raise RuntimeError("the sample has not ended, so it is not whole")
         return Choice(
             index=self.index, finish_reason=self.finish_reason,
             message=AssistantMessage(content=text if text or not calls else None, tool_calls=calls or UNSET,

@@ -233,7 +233,8 @@ class Exchange:
     async def _begin(self, status: int, headers: Headers) -> None:
         if self._left:
             raise Disconnected
-        assert not self.started, "an exchange has one answer"
+        if self.started:
+            raise RuntimeError("an exchange has one answer, which has begun already")
         self.status = status
         lines = {**self.response_headers, **headers, "x-request-id": self.request_id}
         if self._unread:

@@ -171,7 +171,8 @@ class ResponseItems(Blocks):
         self.tell(events.ItemDone, output_index=self._at(call)["output_index"], item=call)
 
     def _add_arguments(self, text: str) -> None:
-        assert isinstance(self._call, FunctionCall)
+        if not isinstance(self._call, FunctionCall):
+            raise RuntimeError("no function call is open that arguments could belong to")
         self._call.arguments += text
         self.tell(events.ArgumentsDelta, delta=text, **self._at(self._call))
 

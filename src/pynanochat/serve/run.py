@@ -64,8 +64,7 @@ class Run(Generic[C]):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        assert self._answer is not None
-        self._answer.cancel()
+        self._begun().cancel()
         self._record.__exit__(kind, error, None)
 
     async def step(self) -> list[C] | None:
@@ -73,8 +72,7 @@ class Run(Generic[C]):
 
         Raises what a request failed with, `ApiError` 503 where its time is up, `Disconnected` where the client left.
         """
-        answer = self._answer
-        assert answer is not None
+        answer = self._begun()
         try:
             pieces = await anext(answer)
         except StopAsyncIteration:
@@ -102,6 +100,11 @@ class Run(Generic[C]):
             usage = self.usage
             self._record.prompt_tokens(usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens)
         return [touched[index] for index in sorted(touched)]
+
+    def _begun(self) -> Answer:
+        if self._answer is None:
+            raise RuntimeError("a run is used inside its `async with` block")
+        return self._answer
 
     @property
     def usage(self) -> Usage:

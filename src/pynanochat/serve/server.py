@@ -45,9 +45,8 @@ class Server:
 
     def model(self, name: str | None) -> ServedModel:
         """The model of that name; the first one for "", None and "default". Raises `ApiError` 404."""
-        if name in (None, "", "default"):
+        if not name or name == "default":
             return next(iter(self.models.values()))
-        assert name is not None
         found = self.models.get(name)
         if found is None:
             shown = name if len(name) <= 80 else f"{name[:80]}..."

@@ -146,7 +146,8 @@ class TextChoice(Blocks):
 
     def whole(self, index: int) -> CompletionChoice:
         """Everything, of a sample that has ended and of which nothing was told."""
-        assert self.finish_reason is not None
+        if self.finish_reason is None:
+            raise RuntimeError("the sample has not ended, so it is not whole")
         return CompletionChoice(
             index=index, text="".join(self._text), logprobs=self._logprobs() if self._writer is not None else None,
             finish_reason=self.finish_reason, token_ids=self._token_ids if self._ids else UNSET,
@@ -172,7 +173,8 @@ class TextChoice(Blocks):
             self._length += len(self._spelled_echo.flush())
 
     def _add(self, token: int, logprobs: TokenLogprobs | None, spelled: Detokenizer | None) -> None:
-        assert self._writer is not None
+        if self._writer is None:
+            raise RuntimeError("no logprobs were asked for")
         lists = self._lists
         lists.tokens.append(self._writer.text(token))
         lists.token_logprobs.append(None if logprobs is None else logprobs.logprob)
