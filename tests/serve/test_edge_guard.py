@@ -179,7 +179,7 @@ def test_the_page_is_served_as_it_is_and_strictly(server: Edge) -> None:
         "default-src": "'none'", "script-src": "'self'", "connect-src": "'self'", "style-src": "'self'",
         "img-src": "'self' data:", "font-src": "'self'", "base-uri": "'none'", "form-action": "'none'",
         "frame-ancestors": "'none'", "require-trusted-types-for": "'script'",
-        "trusted-types": "nanochat dompurify"}
+        "trusted-types": "dompurify"}
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["referrer-policy"] == "no-referrer"
     assert reply.headers["cross-origin-opener-policy"] == "same-origin"

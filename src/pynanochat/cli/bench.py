@@ -36,8 +36,8 @@ def bench(
 ) -> int:
     """Measure how fast a model runs: decode, prefill, sweeps over batch and context, and the memory's bandwidth.
 
-    Medians after a warm-up. The last line of the output is one JSON document; the numbers of a busy machine mean
-    little.
+    Medians after a warm-up. Where the output goes to a file or a program, its last line is one JSON document. The
+    numbers of a busy machine mean little.
     """
     from pynanochat.bench.effort import Effort, batch_sizes
     from pynanochat.bench.measurement import measure
@@ -57,7 +57,8 @@ def bench(
     report = measure(subject, choice, effort, threads=threads, progress=progress)
     if not json:
         _show(report)
-    emit(report.to_dict())
+    if json or not sys.stdout.isatty():
+        emit(report.to_dict())
     return 0
 
 

@@ -102,6 +102,8 @@ def serve(
                 emit({"url": address, "models": list(served)})
             else:
                 print(f"Serving {', '.join(served)} at {address}")
+                if host in ("0.0.0.0", "::"):
+                    say("and at every other address of this machine", "dim")
             sys.stdout.flush()
             say("Ctrl-C stops it.", "dim")
 
