@@ -18,6 +18,7 @@ LAYERS = (  # lowest first; a module may import its own layer and those below
     ("checkpoint",),
     ("engine", "backends"),
     ("grammar", "prompt", "output", "stream", "session", "llm", "inspection"),
+    ("synthetic",),
     ("train", "eval", "distributed"),
     ("check", "bench", "contract", "serve", "cli", "__main__"),
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pynanochat import train
     from pynanochat.config import GPTConfig
     from pynanochat.errors import (
         BackendError,
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
         ContextError,
         ConversationError,
         DamagedFileError,
+        DataError,
         NanochatError,
         NotFoundError,
         PolicyError,
         RequestError,
         TokenizerError,
+        TrainingError,
         UnsafeFileError,
         UnsupportedError,
     )
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from pynanochat.sampling import SamplingPolicy
     from pynanochat.session import Chat
     from pynanochat.tokenizer import Tokenizer
+    from pynanochat.train import recipes
 
 __all__ = [
     "LLM",
@@ -42,6 +46,7 @@ __all__ = [
     "ContextError",
     "ConversationError",
     "DamagedFileError",
+    "DataError",
     "GPTConfig",
     "Grammar",
     "Inspection",
@@ -54,12 +59,15 @@ __all__ = [
     "SamplingPolicy",
     "Tokenizer",
     "TokenizerError",
+    "TrainingError",
     "UnsafeFileError",
     "UnsupportedError",
     "__version__",
     "inspect",
     "load",
+    "recipes",
     "save",
+    "train",
 ]
 
 _HOMES = {
@@ -68,10 +76,14 @@ _HOMES = {
     "inspect": "inspection", "Grammar": "grammar",
 }
 
+_MODULES = {"train": "train", "recipes": "train.recipes"}
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
     value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

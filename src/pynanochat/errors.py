@@ -12,7 +12,9 @@
     ├── PolicyError             a sampling setting out of range
     ├── RequestError            a request that the engine cannot take
     │   └── ContextError        more tokens than the context holds
-    └── BackendError            a backend that is unknown, not installed or has no device
+    ├── BackendError            a backend that is unknown, not installed or has no device
+    ├── DataError               texts, conversations or shards that cannot be trained or measured on
+    └── TrainingError           a training run that cannot start or go on
 """
 
 
@@ -72,3 +74,11 @@ class ContextError(RequestError):
 
 class BackendError(NanochatError):
     """A backend is unknown, not installed, or finds no device."""
+
+
+class DataError(NanochatError, ValueError):
+    """Texts, conversations or shards that cannot be trained or measured on."""
+
+
+class TrainingError(NanochatError):
+    """A training run cannot start or go on."""

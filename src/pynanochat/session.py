@@ -124,6 +124,17 @@ class Chat:
         self.turns.clear()
         self.dropped = 0
 
+    def move_to(self, llm: LLM) -> None:
+        """Go on with another model, whose tokenizer is the same, so that the tokens so far say the same.
+
+        Raises `RequestError` where it is another one.
+        """
+        now, then = self.llm.need_tokenizer(), llm.need_tokenizer()
+        if (now.ranks, now.special_tokens, now.pattern) != (then.ranks, then.special_tokens, then.pattern):
+            raise RequestError(f"{llm.checkpoint.path.name} has another tokenizer than the model of this conversation, "
+                               "whose tokens would mean something else there; start a new conversation with it")
+        self.llm = llm
+
     def _laid_out(self, turn: Turn, *, answered: bool, system: str | None = None) -> list[int]:
         """The tokens of a turn, to the end of its answer or to where the answer starts."""
         tokenizer = self.llm.need_tokenizer()

@@ -11,12 +11,13 @@ import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from pynanochat.checkpoint import burn, huggingface, json_file, nanochat, native, staging
+from pynanochat.checkpoint import burn, huggingface, json_file, nanochat, native, run_folder, staging
 from pynanochat.checkpoint.checkpoint import Checkpoint, Format, check_network, check_tokenizer, differences
 from pynanochat.checkpoint.directory import find_largest_model, find_last_step, resolve
 from pynanochat.checkpoint.layout import check_range
@@ -53,6 +54,7 @@ def open(  # noqa: A001 - checkpoint.open
 ) -> Checkpoint:
     """The checkpoint in a folder, or the one that a file belongs to; its format is seen from the files.
 
+    Of a training run's folder it is the one of `step`, or the newest that is whole; notes tell of newer ones.
     `verify` reads everything once: checksums, and that every weight is a finite number. `softcap` and
     `rope_table_dtype` settle what tensors do not show. Raises `CheckpointError` or `ConfigError`; nothing in a file
     can run, and a refusal costs little whatever the file claims.
@@ -65,6 +67,12 @@ def open(  # noqa: A001 - checkpoint.open
         if own_tokenizer is not None and not own_tokenizer.exists():
             raise NotFoundError(f"{own_tokenizer} does not exist; give a tokenizer.pkl, a tokenizer.json or their "
                                 "folder")
+        if run_folder.is_run(place):
+            read = partial(open, tokenizer=tokenizer, softcap=softcap, rope_table_dtype=rope_table_dtype, verify=verify)
+            if step is not None:
+                return read(run_folder.of_step(place, step))
+            newest, notes = run_folder.newest(place, read)
+            return replace(newest, notes=(*newest.notes, *notes))
         checkpoint = _open(place, step, own_tokenizer, softcap, rope_table_dtype, verify)
     except OSError as error:
         if isinstance(error, CheckpointError):
@@ -136,10 +144,12 @@ def save(
     meta: Mapping[str, Any] | None = None,
     dtype: Literal["float32", "bfloat16"] | None = None,
     quantize: formats.Format | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> Path:
     """The folder, written whole or not at all: an older checkpoint there stays until the new one is on the disk.
 
-    What was written is opened again before it counts, so that nothing is saved which loading refuses.
+    What was written is opened again before it counts, so that nothing is saved which loading refuses. `beside` writes
+    further files into the folder before that, such as what a training run goes on from.
     `format` is native, nanochat, huggingface or burn. `quantize` stores the matrices in q8 or q4, which only native
     can hold; `dtype` converts every other tensor, quantised ones to the floats that they stand for.
     Raises `UnsupportedError` where the format cannot hold the network, `CheckpointError` where writing fails or other
@@ -166,6 +176,8 @@ def save(
                                "float original, or give dtype float32 to store the numbers that they stand for")
     with staging.replacing(target) as folder, np.errstate(over="ignore"):  # check_range raises instead
         write(folder, config, made, tokenizer, dict(meta or {}))
+        if beside is not None:
+            beside(folder)
         with _refusals(folder, target):
             _check_staged(folder, config, with_tokenizer=tokenizer is not None)
     return target

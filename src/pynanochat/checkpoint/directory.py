@@ -1,5 +1,7 @@
 """From a model's name to its folder: a path, the bundled model, a tag under NANOCHAT_BASE_DIR, or a hub id.
 
+The folder of a training run stands for its newest checkpoint, which is found when it is opened.
+
 Source: karpathy/nanochat nanochat/checkpoint_manager.py and nanochat/common.py, 92d63d4.
 """
 
@@ -9,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from pynanochat.checkpoint import hub
+from pynanochat.checkpoint import hub, run_folder
 from pynanochat.checkpoint.nanochat import find_last_step, model_file, step_of
 from pynanochat.checkpoint.place import place_of
 from pynanochat.errors import CheckpointError, NotFoundError
@@ -52,7 +54,7 @@ def find_largest_model(folder: Path) -> str:
 def resolve(
     name: str | os.PathLike[str] | None, *, source: str | None = None, step: int | None = None, offline: bool = False
 ) -> Path:
-    """The folder of a model, or its model_*.pt where a step is asked for.
+    """The folder of a model; where a step is asked for, its model_*.pt, or the checkpoint's folder in a run's.
 
     An existing path wins, then the bundled model, then tags ("d20", "sft/d20", "d20@650", newest stage first), then
     a hub id ("owner/name", "owner/name@revision"), which is downloaded. None is the bundled model, or the largest one
@@ -114,6 +116,8 @@ def _tag(tag: str, source: str | None) -> Path | None:
 def _with_step(path: Path, step: int | None) -> Path:
     if step is None or path.is_file():
         return path
+    if run_folder.is_run(path):
+        return run_folder.of_step(path, step)
     if not any(path.glob("model_*.pt")):
         raise NotFoundError(f"{path} holds one model and no training steps; leave step {step} out")
     return model_file(path, step)

@@ -25,6 +25,15 @@ _COMMANDS = {  # name: module and function, help
     "convert": ("convert:convert", "Write a model in another format."),
     "check": ("check:check", "Measure that everything works, feature by feature."),
     "bench": ("bench:bench", "Measure how fast a model runs here."),
+    "eval": ("evaluate:evaluate", "Measure what a model knows and can do."),
+}
+_TRAINING = {
+    "tokenizer": ("train_tokenizer:train_tokenizer", "Make a tokenizer from texts."),
+    "data": ("train_data:train_data", "Turn texts into shards of tokens."),
+    "pretrain": ("train_pretrain:pretrain", "Train a network on texts."),
+    "sft": ("train_sft:sft", "Teach a network to answer."),
+    "bundled": ("train_bundled:bundled", "Make the model that comes with the package again."),
+    "plot": ("train_plot:plot", "Plot the losses of runs."),
 }
 _BLANK = Box("    \n" * 8)
 
@@ -58,11 +67,19 @@ def _app() -> cyclopts.App:
         suppress_keyboard_interrupt=False,
         default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default, converter=converted),
         help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_BLANK, padding=(0, 0, 0, 3))))
-    for place, (name, (home, text)) in enumerate(_COMMANDS.items()):
-        app.command(f"pynanochat.cli.{home}", name=name, help=text, sort_key=place)
+    _add(app, _COMMANDS)
+    training = cyclopts.App(name="train", help="Train a tokenizer and a model, and fine-tune it.", version_flags=[],
+                            sort_key=len(_COMMANDS))
+    _add(training, _TRAINING)
+    app.command(training)
     app.command(_completion, name="--completion", help="Print the completion script of a shell.",
-                sort_key=len(_COMMANDS))
+                sort_key=len(_COMMANDS) + 1)
     return app
+
+
+def _add(app: cyclopts.App, commands: dict[str, tuple[str, str]]) -> None:
+    for place, (name, (home, text)) in enumerate(commands.items()):
+        app.command(f"pynanochat.cli.{home}", name=name, help=text, sort_key=place)
 
 
 def _completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> int:

@@ -23,6 +23,7 @@ from pynanochat.cli.terminal import amount, emit, say
 from pynanochat.errors import RequestError
 
 if TYPE_CHECKING:
+    from pynanochat.cli.follow import Follower
     from pynanochat.cli.line_input import LineInput
     from pynanochat.llm import LLM
 
@@ -35,6 +36,8 @@ def chat(
     load: Annotated[Path | None, Parameter(help="Go on with a conversation that /save or --save has written.")] = None,
     save: Annotated[Path | None, Parameter(help="Write the conversation, after every answer.")] = None,
     plain: Annotated[bool, Parameter(help="On a terminal, show the text as it is, not as Markdown.")] = False,
+    follow: Annotated[bool, Parameter(
+        help="Of a training run's folder: go on with each new checkpoint, as it is saved.")] = False,
     color_by_probability: Colours = False,
     json: Json = False,
     jsonl: JsonLines = False,
@@ -54,24 +57,25 @@ def chat(
         raise RequestError("--json gives one document and --jsonl one line per piece; choose one")
     if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
         raise RequestError(f"{save} cannot be written; expected a file in a folder that exists")
+    follower = _follower(model, files, running) if follow else None
     policy = sampling.policy(settled=json or jsonl, logprobs=0 if interactive or color_by_probability else None)
-    llm = load_model(model, files, running)
-    llm.need_tokenizer()
+    talk = load_model(model, files, running).chat(system=system, max_tokens=sampling.max_tokens, policy=policy,
+                                                  tools=not sampling.no_tools)
+    talk.llm.need_tokenizer()
     from pynanochat.cli import conversation_file
     from pynanochat.cli.dialogue import Dialogue
 
-    talk = llm.chat(system=system, max_tokens=sampling.max_tokens, policy=policy, tools=not sampling.no_tools)
     if save is not None:
         conversation_file.check_replaceable(save)
     if load is not None:
         conversation_file.read(load, talk)
         talk.system = talk.system if system is None else system
     dialogue = Dialogue(talk, interactive=interactive, form="document" if json else "events" if jsonl else "text",
-                        markdown=not plain, colours=color_by_probability, save=save)
+                        markdown=not plain, colours=color_by_probability, save=save, follower=follower)
     if interactive:
-        _greet(llm)
+        _greet(talk.llm)
     if jsonl:
-        emit({"event": "start"} | described(llm) | {"seed": policy.seed})
+        emit({"event": "start"} | described(talk.llm) | {"seed": policy.seed})
     if prompt is not None:
         dialogue.answer(prompt)
     else:
@@ -80,9 +84,15 @@ def chat(
     if jsonl:
         emit({"event": "end", "messages": talk.messages, "dropped": talk.dropped})
     if json:
-        emit(described(llm) | {"messages": talk.messages, "turns": dialogue.turns, "dropped": talk.dropped,
+        emit(described(talk.llm) | {"messages": talk.messages, "turns": dialogue.turns, "dropped": talk.dropped,
                                "seed": policy.seed})
     return 0
+
+
+def _follower(model: str | None, files: CheckpointOptions, running: RunningOptions) -> Follower:
+    from pynanochat.cli.follow import Follower, run_of
+
+    return Follower(run_of(model, files.step), lambda folder: load_model(str(folder), files, running))
 
 
 def _source(interactive: bool) -> LineInput:
@@ -97,11 +107,12 @@ def _source(interactive: bool) -> LineInput:
 
 
 def _greet(llm: LLM) -> None:
+    from pynanochat.checkpoint.run_folder import title
     from pynanochat.generation import GENERATIONS
     from pynanochat.sizes import parameters
 
     facts = llm.backend
-    say(llm.checkpoint.path.name, "bold")
+    say(title(llm.checkpoint.path), "bold")
     since = GENERATIONS[llm.checkpoint.generation].since if llm.checkpoint.generation in GENERATIONS else ""
     network = f"{llm.checkpoint.generation} (nanochat since {since.split()[1]})" if since else llm.checkpoint.generation
     say(f"{network}, {amount(parameters(llm.config)['total'])} parameters, context {llm.context} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pynanochat.cli import conversation_file, markdown_writer
 from pynanochat.cli.answer import AnswerWriter
@@ -17,6 +17,9 @@ from pynanochat.cli.terminal import emit, say, speed
 from pynanochat.errors import NanochatError
 from pynanochat.session import Chat
 
+if TYPE_CHECKING:
+    from pynanochat.cli.follow import Follower
+
 
 class Dialogue:
     """A person and a model in turns; `interactive` keeps going after an error or a Ctrl-C.
@@ -27,7 +30,7 @@ class Dialogue:
 
     def __init__(
         self, chat: Chat, *, interactive: bool, form: Literal["text", "events", "document"] = "text",
-        markdown: bool = True, colours: bool = False, save: Path | None = None,
+        markdown: bool = True, colours: bool = False, save: Path | None = None, follower: Follower | None = None,
     ) -> None:
         self.chat = chat
         self.interactive = interactive
@@ -37,11 +40,12 @@ class Dialogue:
         self.turns: list[dict[str, Any]] = []  # what a JSON document says of each answer
         self._form = form
         self._save = save
+        self._follower = follower  # takes the chat to newer checkpoints, before it is asked anything
         self._commands = SlashCommands(self)
 
     def run(self, source: LineInput) -> None:
         """Read and answer until the messages end."""
-        while (text := source.read()) is not None:
+        while (text := self._read(source)) is not None:
             if not text.strip():
                 continue
             try:
@@ -61,6 +65,7 @@ class Dialogue:
         dropped = chat.dropped
         finish: str | None = None
         with Interrupt() as interrupt:
+            self._catch_up()
             pieces = chat.stream(text)
             if chat.dropped > dropped:
                 say(f"note: the context of {chat.llm.context} tokens is full; the oldest turns ({chat.dropped}) are "
@@ -84,6 +89,16 @@ class Dialogue:
         """Write the conversation, if a file was given."""
         if self._save is not None:
             conversation_file.write(self._save, self.chat)
+
+    def _read(self, source: LineInput) -> str | None:
+        if self.interactive:
+            with Interrupt():
+                self._catch_up()
+        return source.read()
+
+    def _catch_up(self) -> None:
+        if self._follower is not None:
+            self._follower.catch_up(self.chat)
 
     def _writer(self) -> AbstractContextManager[AnswerWriter | EventWriter | None]:
         if self._form == "text":

@@ -81,7 +81,7 @@ def attention(
     Without a cache, as in training, q is (B, T, H, D) and each of the B rows is a whole sequence.
     """
     if cache is None:
-        return _whole_sequences(q, k, v, window)
+        return whole_sequences(q, k, v, window)
     cache.append(layer, batch, k, v)
     out = torch.empty_like(q)
     for piece in batch.pieces:
@@ -95,7 +95,8 @@ def attention(
     return out
 
 
-def _whole_sequences(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Tensor:
+def whole_sequences(q: Tensor, k: Tensor, v: Tensor, window: int | None, dropout: float = 0.0) -> Tensor:
+    """(B, T, H, D): each of the B rows is a whole sequence; `dropout` of the attention's weights."""
     length, seen = q.size(1), None
     if window is not None and window < length - 1:
         place = torch.arange(length, device=q.device)
@@ -103,7 +104,8 @@ def _whole_sequences(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Ten
         seen = (ago >= 0) & (ago <= window)  # (T, T)
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=seen, is_causal=seen is None, enable_gqa=q.size(1) != k.size(1)).transpose(1, 2)
+        q, k, v, attn_mask=seen, dropout_p=dropout, is_causal=seen is None,
+        enable_gqa=q.size(1) != k.size(1)).transpose(1, 2)
 
 
 def take(x: Tensor, rows: Tensor) -> Tensor:

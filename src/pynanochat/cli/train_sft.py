@@ -1,0 +1,57 @@
+"""nanochat train sft: a trained network learns to answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pynanochat.cli.options import Json
+from pynanochat.cli.train_options import (
+    Changes,
+    DataFolders,
+    RunFolder,
+    TrainRunning,
+    data_of,
+    settle_threads,
+    sinks,
+    told,
+)
+
+
+def sft(
+    *,
+    start: Annotated[str, Parameter(help="The model to fine-tune: a run's folder, or any name of a model.")],
+    data: DataFolders,
+    out: RunFolder,
+    json: Json = False,
+    changes: Changes = Changes(),  # noqa: B008 - frozen
+    running: TrainRunning = TrainRunning(),  # noqa: B008
+) -> int:
+    """Fine-tune a model on conversations, where only what the assistant says is learned.
+
+    One epoch unless --steps says otherwise. Rates and batch are those of the run that it starts from, where it is one.
+    Ctrl-C saves and leaves; the same command goes on.
+    """
+    from pynanochat import checkpoint
+    from pynanochat.checkpoint import json_file, run_folder
+    from pynanochat.train import recipes, shards
+    from pynanochat.train.config import TrainConfig
+
+    settle_threads(running)
+    folders = data_of(data)
+    place = checkpoint.resolve(start)
+    if run_folder.is_run(place):
+        before = TrainConfig.from_dict(json_file.read(place / run_folder.RUN)["config"])
+    else:
+        before = TrainConfig(network=checkpoint.open(place).config, steps=1)
+    tokens = sum(shards.open(folder).split("train").tokens * times for folder, times in folders)
+    given = changes.given()
+    batch = given.get("batch_tokens", before.batch_tokens)
+    config = replace(recipes.sft(before, steps=max(1, -(-tokens // batch))), **given)
+    from pynanochat.train.stages import sft as train
+
+    return told(train(config, start=start, data=folders, out=out, recipe="sft", device=running.device,
+                      sinks=sinks(running, Path(out), config)), json=json)

@@ -1,0 +1,132 @@
+"""The bundled model, made from nothing: texts by the generator, a tokenizer, both stages of training, 8-bit weights.
+
+    OUT/tokenizer  OUT/data  OUT/talk  OUT/base  OUT/sft  OUT/model
+
+Every step that is done is left as it is, so that the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pynanochat import checkpoint
+from pynanochat.errors import TrainingError
+from pynanochat.synthetic import mixture, ready_texts
+from pynanochat.synthetic.sample import Sample
+from pynanochat.tokenizer import Tokenizer
+from pynanochat.train import recipes, shards, stages
+from pynanochat.train import tokenizer as tokenizers
+from pynanochat.train.config import TrainConfig
+from pynanochat.train.session import Outcome
+from pynanochat.train.sinks import Sink
+from pynanochat.train.texts import Document
+
+VOCAB_SIZE = 4096
+_TOKENIZER_SAMPLES = 60_000  # some 35 MB
+_SEEDS = {"tokenizer": 1, "data": 2, "talk": 3}  # of the generator; suites are drawn from what none of them holds
+_CHUNK = 2_000  # samples that a process makes at a time
+_SPARE = 1.03  # of tokens, so that the epoch does not end before the run
+
+Say = Callable[[str], None]
+Watch = Callable[[Path, TrainConfig], Sequence[Sink]]
+
+
+def make(
+    out: Path, *, texts: Path | None = None, processes: int = 1, device: str | None = None, say: Say = print,
+    watch: Watch = lambda folder, config: (), base: dict[str, Any] | None = None, sft: dict[str, Any] | None = None,
+) -> Outcome:
+    """Make the model in OUT/model, or go on; the outcome of the stage that it ended with.
+
+    `texts` is a folder with the openly licensed texts of `ready_texts`, which are trained on beside the generator's.
+    `processes` make the texts. `base` and `sft` change the recipes, such as `steps`. Raises as `stages.pretrain`.
+    """
+    pretraining = recipes.bundled(vocab_size=VOCAB_SIZE, **(base or {}))
+    tokenizer = _tokenizer(out / "tokenizer", texts, say)
+    size = tokenizer.vocab_size
+    pretraining = replace(pretraining, network=replace(pretraining.network, vocab_size=size, padded_vocab_size=0))
+    tuning = replace(recipes.bundled_sft(vocab_size=size, **(sft or {})), network=pretraining.network)
+    _shards(out / "data", "data", pretraining, tokenizer, texts, processes, say)
+    outcome = stages.pretrain(pretraining, data=out / "data", out=out / "base", recipe="bundled", device=device,
+                              sinks=watch(out / "base", pretraining))
+    if not outcome.finished:
+        return outcome
+    _shards(out / "talk", "talk", tuning, tokenizer, None, processes, say)
+    outcome = stages.sft(tuning, start=out / "base", data=out / "talk", out=out / "sft", recipe="bundled",
+                         device=device, sinks=watch(out / "sft", tuning))
+    if outcome.finished:
+        opened = checkpoint.open(out / "sft", step=tuning.steps)
+        checkpoint.save(out / "model", config=opened.config, tensors=opened.tensors, tokenizer=tokenizer,
+                        meta=opened.meta, quantize="q8")
+        say(f"made {out / 'model'}")
+    return outcome
+
+
+def samples(seed: int, count: int, processes: int = 1) -> Iterator[Sample]:
+    """The first `count` samples of a seed in their order, made by so many processes."""
+    ranges = [(seed, min(_CHUNK, count - first), first) for first in range(0, count, _CHUNK)]
+    if processes == 1:
+        yield from itertools.chain.from_iterable(map(_made, ranges))
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(_made, one) for one in ranges[: 2 * processes]]
+        for place in range(len(ranges)):
+            if place + len(waiting) < len(ranges):
+                waiting.append(pool.submit(_made, ranges[place + len(waiting)]))
+            yield from waiting.pop(0).result()
+
+
+def _made(asked: tuple[int, int, int]) -> list[Sample]:
+    seed, count, first = asked
+    return list(mixture.documents(seed, count, first=first))
+
+
+def _document(sample: Sample) -> Document:
+    return Document(text=sample.text, messages=sample.messages, source=sample.kind)
+
+
+def _tokenizer(folder: Path, texts: Path | None, say: Say) -> Tokenizer:
+    if (folder / "tokenizer.json").is_file():
+        return Tokenizer.load(folder)
+    say(f"making {folder}")
+    made: Iterator[Sample] = mixture.documents(_SEEDS["tokenizer"], _TOKENIZER_SAMPLES)
+    if texts is not None:
+        made = itertools.chain(made, (sample for _, sample in ready_texts.documents(texts)))
+    tokenizer = tokenizers.train(tokenizers.texts_of(map(_document, made)), VOCAB_SIZE)
+    tokenizer.save(folder)
+    return tokenizer
+
+
+def _shards(
+    folder: Path, name: str, config: TrainConfig, tokenizer: Tokenizer, texts: Path | None, processes: int, say: Say
+) -> None:
+    """Fill a folder with tokens for the whole of a run, so that nothing comes twice; left as it is if it is there."""
+    wanted = int(config.steps * config.batch_tokens * _SPARE) + config.eval_tokens
+    if (folder / "index.json").is_file():
+        there = sum(split.tokens for split in shards.open(folder).splits.values())
+        if there < wanted:
+            raise TrainingError(f"{folder} has {there:,} tokens, the run takes {wanted:,}; remove it and the runs "
+                                "beside it, or ask for fewer steps")
+        return
+    say(f"making {folder}: {wanted:,} tokens")
+    seed, told = _SEEDS[name], 0
+
+    def progress(done: int, tokens: int) -> None:
+        nonlocal told
+        if tokens - told >= wanted // 20:
+            told = tokens
+            say(f"{done:,} documents, {tokens:,} tokens")
+
+    trial = list(mixture.documents(seed + 100, 1000))
+    size = sum(len(tokenizer.encode(mixture.text_of(sample))) + 2 * len(sample.messages or "xx") for sample in trial)
+    ready = [] if texts is None else [Document(text=sample.text, messages=sample.messages, source=source.name)
+                                      for source, sample in ready_texts.documents(texts)]
+    count = int(wanted / (size / len(trial)) * _SPARE)
+    made = (_document(sample) for sample in samples(seed, count, processes)
+            if name == "data" or sample.messages is not None)
+    shards.write(folder, itertools.chain(ready, made), tokenizer, val_share=0.005, progress=progress)
