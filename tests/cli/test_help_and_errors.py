@@ -10,7 +10,7 @@ from command_line import one_line
 import pynanochat as nc
 from pynanochat.cli import main
 
-COMMANDS = ("chat", "generate", "serve", "inspect", "convert", "check", "bench")
+COMMANDS = ("chat", "generate", "serve", "inspect", "convert", "check", "bench", "eval")
 
 
 def test_version(call):

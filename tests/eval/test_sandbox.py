@@ -67,7 +67,9 @@ def test_the_files_of_the_user_stay_closed(tmp_path):
         f"os.mkdir({str(tmp_path / 'd')!r})", f"os.rmdir({str(hidden)!r})",
         f"os.symlink('/etc/passwd', {str(tmp_path / 'link')!r})", f"os.link({str(secret)!r}, 'here')",
         f"os.listdir({str(tmp_path)!r})", "os.symlink('/etc/passwd', 'here')",
-        "open('here', 'w')", "os.chdir('/') or os.listdir('.')", "os.chroot('.')", "os.memfd_create('m')",
+        "open('here', 'w')", "os.open('program.py', os.O_RDONLY | os.O_TRUNC)", "os.open(os.__file__, os.O_RDWR)",
+        "os.open('/dev/null', os.O_WRONLY)", "os.chdir('/') or os.listdir('.')", "os.chroot('.')",
+        "os.memfd_create('m')",
         f"os.chown({str(secret)!r}, 1, 1)", "os.mkfifo('f')", "os.setxattr('program.py', 'user.a', b'1')",
         f"__import__('ctypes').CDLL(None).unlink({str(secret).encode()!r}) and open('x')"]
     source = "import os\n" + tried(attempts)

@@ -111,7 +111,7 @@ def test_a_program_from_an_answer():
     ("def add(a, b):\n    return a - b", False), ("raise SystemExit", False), ("import os\nos._exit(0)", False),
     ("I cannot do that.", False), ("def add(a, b):\n    while True: pass", False), ("", False)])
 def test_programs_that_pass_and_fail(answer, right):
-    assert humaneval.passes(ADD, answer, sandbox.Limits(seconds=20, cpu_seconds=1)) == right
+    assert humaneval.passes(ADD, answer, sandbox.Limits(seconds=30, cpu_seconds=2)) == right
 
 
 @isolated

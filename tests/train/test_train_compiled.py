@@ -91,7 +91,7 @@ def test_compiled_gradients_are_those_of_the_network() -> None:
             if activations == torch.float32 or one.ndim == 2:  # a lambda's is a sum of large numbers that cancel
                 assert (one - other).norm() <= limit * (one.norm() + 0.1)
         with torch.no_grad():  # another program to the compiler, and a shape that is not compiled
-            torch.testing.assert_close(fast.loss(tokens, tokens), losses[1].detach())
+            assert fast.loss(tokens, tokens).item() == pytest.approx(losses[0].item(), rel=limit / 10)
             assert fast.loss(tokens[:2], tokens[:2]) == plain.loss(tokens[:2], tokens[:2])
 
 

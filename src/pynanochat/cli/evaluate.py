@@ -80,18 +80,22 @@ def _measure(
             at = now
     except KeyboardInterrupt:
         complete = False
-        say(f"stopped after {len(found)} of {len(names)} tasks")
+        say(f"{_line_start()}stopped after {len(found)} of {len(names)} tasks")
     return Report(facts=facts, scores=tuple(found), seconds=time.perf_counter() - started, complete=complete)
 
 
 def _tell(task: str, done: int, of: int) -> None:
     if styled(sys.stderr):
-        print(f"\r\033[K  {task} {done}/{of}", end="", file=sys.stderr, flush=True)
+        print(f"{_line_start()}  {task} {done}/{of}", end="", file=sys.stderr, flush=True)
 
 
 def _tell_score(score: Score, seconds: float) -> None:
-    start = "\r\033[K" if styled(sys.stderr) else ""
-    say(f"{start}  {score.task:<34}{_value(score):>8}  {score.n} in {seconds:.1f} s", "dim")
+    say(f"{_line_start()}  {score.task:<34}{_value(score):>8}  {score.n} in {seconds:.1f} s", "dim")
+
+
+def _line_start() -> str:
+    """What wipes the line of the progress away."""
+    return "\r\033[K" if styled(sys.stderr) else ""
 
 
 def _show(reports: Sequence[Report]) -> None:

@@ -20,7 +20,6 @@ from pynanochat.train.flops import peak_flops, training_flops_per_token
 from pynanochat.train.interruption import Interruption
 from pynanochat.train.loader import Loss, evaluation
 from pynanochat.train.position import Position
-from pynanochat.train.precision import Precision
 from pynanochat.train.run import Run
 from pynanochat.train.shards import Shards
 from pynanochat.train.sinks import Sink, Sinks
@@ -46,10 +45,10 @@ class Session:
 
     def __init__(
         self, run: Run, trainer: Trainer, position: Position, data: Sequence[tuple[Shards, int]], loss: Loss,
-        stage: Literal["base", "sft"], processes: Processes, chosen: Precision, sinks: Sequence[Sink],
+        stage: Literal["base", "sft"], processes: Processes, numbers: str, sinks: Sequence[Sink],
     ) -> None:
         self._run, self._trainer, self._data, self._loss, self._stage = run, trainer, data, loss, stage
-        self._processes, self._chosen, self._config = processes, chosen, run.config
+        self._processes, self._numbers, self._config = processes, numbers, run.config
         self._tokenizer = data[0][0].tokenizer
         self._start = position
         self._bpb, self._best_bpb, self._best_step = position.bpb, position.best_bpb, position.best_step
@@ -173,7 +172,7 @@ class Session:
         where = f"{size} processes on {self._processes.device.type}" if size > 1 else str(self._processes.device)
         parameters = sum(parameter.numel() for parameter in self._trainer.gpt.parameters())
         return (f"{parameters / 1e6:.3g} M parameters, step {self._trainer.step:,} of {config.steps:,}, "
-                f"{config.batch_tokens:,} tokens each, on {where}, {self._chosen.reason}")
+                f"{config.batch_tokens:,} tokens each, on {where}, {self._numbers}")
 
     def _farewell(self, interruption: Interruption, *, stopped: bool) -> str:
         at = f"step {self._trainer.step:,} of {self._config.steps:,}"

@@ -15,7 +15,9 @@ from pynanochat.checkpoint.checkpoint import differences
 from pynanochat.distributed.processes import Processes
 from pynanochat.errors import DataError, TrainingError
 from pynanochat.train import precision, shards, upstream_optimizer
+from pynanochat.train.compiled import speed_up
 from pynanochat.train.config import TrainConfig
+from pynanochat.train.flops import training_flops_per_token
 from pynanochat.train.initialization import initialize
 from pynanochat.train.loader import Loader, Loss
 from pynanochat.train.network import GPT
@@ -27,6 +29,8 @@ from pynanochat.train.session import Outcome, Session
 from pynanochat.train.shards import Shards
 from pynanochat.train.sinks import Sink, warn_on_stderr
 from pynanochat.train.trainer import Trainer
+
+_LONG_RUN_FLOPS = 1e14  # ten minutes and more of a laptop
 
 Place: TypeAlias = str | os.PathLike[str]
 Data: TypeAlias = Place | Sequence[Place | tuple[Place, int]]
@@ -92,7 +96,9 @@ def _train(
             initialize(gpt, config.seed, config.init)
             position = Position()
         trainer = Trainer(config, gpt, optimizer, loader, processes, position)
-        return Session(run, trainer, position, found, loss, stage, processes, chosen, sinks).train()
+        speed = speed_up(gpt, _compile_choice(config), trainer.rows, config.row_tokens)
+        numbers = f"{chosen.reason}, {speed}"
+        return Session(run, trainer, position, found, loss, stage, processes, numbers, sinks).train()
 
 
 def _opened(data: Data) -> list[tuple[Shards, int]]:
@@ -124,6 +130,14 @@ def _begin(
     if type(step) is not int or not 0 <= step < config.steps:
         raise TrainingError(f"{start} stands at step {step!r:.40}, the run ends at {config.steps}; give more steps")
     return Position(step=step, tokens=step * config.batch_tokens)
+
+
+def _compile_choice(config: TrainConfig) -> Literal["auto", "on", "off"]:
+    """Compiling takes most of a minute: a short run goes without. The same for every session of a run, so that it
+    repeats itself to the bit.
+    """
+    flops = training_flops_per_token(config.network, config.row_tokens) * config.batch_tokens * config.steps
+    return "off" if config.compile == "auto" and flops < _LONG_RUN_FLOPS else config.compile
 
 
 def _best_device() -> str:

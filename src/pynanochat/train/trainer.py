@@ -47,7 +47,7 @@ class Trainer:
         self.config, self.gpt, self.optimizer, self.loader = config, gpt, optimizer, loader
         self._processes = processes
         self._schedule = Schedule(config)
-        self._rows = min(config.rows, own_rows)
+        self.rows = min(config.rows, own_rows)
         self._guard = Guard(config.spike, mean=position.loss_mean, steps=position.good_steps)
         self._guard.bad_in_a_row = position.bad_in_a_row
         self.step, self.tokens, self.seconds = position.step, position.tokens, position.seconds
@@ -81,7 +81,7 @@ class Trainer:
         tokens, targets = (torch.from_numpy(array).to(device) for array in (batch.tokens, batch.targets))
         count = self._processes.sum_((targets >= 0).sum()).clamp_min(1)
         total = torch.zeros((), device=device)
-        parts = zip(torch.split(tokens, self._rows), torch.split(targets, self._rows), strict=True)
+        parts = zip(torch.split(tokens, self.rows), torch.split(targets, self.rows), strict=True)
         for part, (ids, wanted) in enumerate(parts):
             if self.config.dropout:  # a pure function of where the run stands
                 torch.manual_seed(hash((self.config.seed, self.step, part, self._processes.rank)))

@@ -22,19 +22,19 @@ LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # the same num
 EXECUTE, READ_FILE, READ_DIR = 1, 4, 8
 FS_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))  # from this version on so many bits, all of which are taken away
 NO_NEW_PRIVS, SET_SECCOMP, FILTER, DEATH_SIGNAL, BOUNDING_DROP = 38, 22, 2, 1, 24
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
+LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, ALU|AND|K, JMP|JEQ|K, JMP|JGE|K, RET
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
-# What a Python program needs to start, compute and print. Files are opened under Landlock's eyes.
+# What a Python program needs to start, compute and print, besides the calls that only certain arguments make harmless.
 NAMES = (
-    "read write readv writev pread64 close fstat lseek openat newfstatat statx readlinkat faccessat faccessat2 getcwd "
+    "read write readv writev pread64 close fstat lseek newfstatat statx readlinkat faccessat faccessat2 getcwd "
     "getdents64 dup dup3 mmap mprotect munmap mremap madvise brk rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack "
     "getpid gettid getppid getuid geteuid getgid getegid futex set_robust_list set_tid_address rseq getrandom uname "
     "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday sched_yield sched_getaffinity getrusage times "
     "sysinfo exit exit_group execve restart_syscall ppoll pselect6 getrlimit setitimer getitimer")
 NUMBERS = {
-    "x86_64": (0xC000003E, NAMES + " open stat lstat access readlink arch_prctl dup2 poll select time getpgrp alarm", {
+    "x86_64": (0xC000003E, NAMES + " stat lstat access readlink arch_prctl dup2 poll select time getpgrp alarm", {
         "read": 0, "write": 1, "open": 2, "close": 3, "stat": 4, "fstat": 5, "lstat": 6, "poll": 7, "lseek": 8,
         "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14,
         "rt_sigreturn": 15, "ioctl": 16, "pread64": 17, "readv": 19, "writev": 20, "access": 21, "select": 23,
@@ -63,6 +63,7 @@ NUMBERS = {
 }
 TCGETS, FIOCLEX, FIONCLEX = 0x5401, 0x5451, 0x5450
 DUP_AND_FLAGS = (0, 1, 2, 3, 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC; not F_SETOWN, which signals
+ALL, WRITES = 0xFFFFFFFF, 0o1103  # O_ACCMODE, O_CREAT, O_TRUNC: before its third version Landlock lets O_TRUNC pass
 
 
 def call(name: str, *arguments: object) -> int:
@@ -114,12 +115,14 @@ def program_of(machine: str, process: int) -> bytes:
         code += [(AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, REFUSE)]
     for name in names.split():
         code += [(EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, ALLOW)]
-    only = (  # call, which argument, its allowed values in the lower half; the upper one must be 0
-        ("ioctl", 1, (TCGETS, FIOCLEX, FIONCLEX)), ("fcntl", 1, DUP_AND_FLAGS), ("prlimit64", 0, (0, process)),
-        ("kill", 0, (process,)), ("tgkill", 0, (process,)), ("tkill", 0, (process,)))
-    for name, place, values in only:
-        offset = ARGUMENTS + 8 * place
-        checks = [(LOAD, 0, 0, offset + 4), (EQUAL, 1, 0, 0), (RETURN, 0, 0, REFUSE), (LOAD, 0, 0, offset)]
+    only = [  # call, which argument, the bits of it that count, their allowed values; all are ints to the kernel
+        ("openat", 2, WRITES, (0,)), ("ioctl", 1, ALL, (TCGETS, FIOCLEX, FIONCLEX)),
+        ("fcntl", 1, ALL, DUP_AND_FLAGS), ("prlimit64", 0, ALL, (0, process)), ("kill", 0, ALL, (process,)),
+        ("tgkill", 0, ALL, (process,)), ("tkill", 0, ALL, (process,))]
+    if machine == "x86_64":
+        only.append(("open", 1, WRITES, (0,)))
+    for name, place, bits, values in only:
+        checks = [(LOAD, 0, 0, ARGUMENTS + 8 * place), (AND, 0, 0, bits)]
         for value in values:
             checks += [(EQUAL, 0, 1, value), (RETURN, 0, 0, ALLOW)]
         checks.append((RETURN, 0, 0, REFUSE))

@@ -207,7 +207,7 @@ def _objects(text: _Text, words: Vocabulary) -> Iterable[str]:
     colours: dict[str, str] = {}
     for source in (text.story, text.request):
         for at in re.finditer(r"\b([a-z]+) (?=([\w-]+)(?: ([\w-]+))?)", source):
-            if at[1] not in words.colours:
+            if at[1] not in words.colours or at[2] in ("and", "or", "in", "was", "to"):
                 continue
             noun = next((word for word in at.groups()[1:] if word in words.things), None)
             if noun is None and at[2] not in words.plain and at[2].islower():
