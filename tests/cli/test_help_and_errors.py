@@ -11,6 +11,8 @@ import pynanochat as nc
 from pynanochat.cli import main
 
 COMMANDS = ("chat", "generate", "serve", "inspect", "convert", "check", "bench", "eval")
+TRAINING = ("train texts", "train tokenizer", "train data", "train pretrain", "train sft",
+            "train bundled", "train plot")
 
 
 def test_version(call):
@@ -24,17 +26,25 @@ def test_help_names_every_command(call):
         assert f"  {name} " in out
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_every_step_of_training(call):
+    code, out, err = call("train", "--help")
+    assert (code, err) == (0, "")
+    for name in TRAINING:
+        assert f"  {name.split()[1]} " in out
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *TRAINING])
 def test_help_of_a_command_loads_no_numpy(name):
-    code = f"import sys; from pynanochat.cli import main; main(['{name}', '--help']); print('numpy' in sys.modules)"
+    words = [*name.split(), "--help"]
+    code = f"import sys; from pynanochat.cli import main; main({words}); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"Usage: nanochat {name}")
     assert done.stdout.endswith("False\n")
 
 
 def test_every_option_has_a_word_of_help(call):
-    for name in COMMANDS:
-        lines = call(name, "--help")[1].splitlines()
+    for name in (*COMMANDS, *TRAINING):
+        lines = call(*name.split(), "--help")[1].splitlines()
         options = [line for line in lines if line.strip().startswith("--")]
         assert options
         for line in options:

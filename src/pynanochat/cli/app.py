@@ -28,6 +28,7 @@ _COMMANDS = {  # name: module and function, help
     "eval": ("evaluate:evaluate", "Measure what a model knows and can do."),
 }
 _TRAINING = {
+    "texts": ("train_texts:train_texts", "Make up stories, sums and small talk to train on."),
     "tokenizer": ("train_tokenizer:train_tokenizer", "Make a tokenizer from texts."),
     "data": ("train_data:train_data", "Turn texts into shards of tokens."),
     "pretrain": ("train_pretrain:pretrain", "Train a network on texts."),

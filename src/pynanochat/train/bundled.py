@@ -8,9 +8,11 @@ Every step that is done is left as it is, so that the same command goes on where
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from pynanochat.train.texts import Document
 VOCAB_SIZE = 4096
 _TOKENIZER_SAMPLES = 60_000  # some 35 MB
 _SEEDS = {"tokenizer": 1, "data": 2, "talk": 3}  # of the generator; suites are drawn from what none of them holds
-_CHUNK = 2_000  # samples that a process makes at a time
+_CHUNK = 500  # samples that a process makes at a time
 _SPARE = 1.03  # of tokens, so that the epoch does not end before the run
 
 Say = Callable[[str], None]
@@ -67,23 +69,20 @@ def make(
     return outcome
 
 
-def samples(seed: int, count: int, processes: int = 1) -> Iterator[Sample]:
-    """The first `count` samples of a seed in their order, made by so many processes."""
-    ranges = [(seed, min(_CHUNK, count - first), first) for first in range(0, count, _CHUNK)]
+def samples(seed: int, processes: int = 1) -> Iterator[Sample]:
+    """The samples of a seed in their order without end, made by so many processes."""
     if processes == 1:
-        yield from itertools.chain.from_iterable(map(_made, ranges))
+        yield from itertools.chain.from_iterable(map(partial(_made, seed), itertools.count()))
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_made, one) for one in ranges[: 2 * processes]]
-        for place in range(len(ranges)):
-            if place + len(waiting) < len(ranges):
-                waiting.append(pool.submit(_made, ranges[place + len(waiting)]))
-            yield from waiting.pop(0).result()
+        waiting = deque(pool.submit(_made, seed, chunk) for chunk in range(2 * processes))
+        for chunk in itertools.count(2 * processes):
+            yield from waiting.popleft().result()
+            waiting.append(pool.submit(_made, seed, chunk))
 
 
-def _made(asked: tuple[int, int, int]) -> list[Sample]:
-    seed, count, first = asked
-    return list(mixture.documents(seed, count, first=first))
+def _made(seed: int, chunk: int) -> list[Sample]:
+    return list(mixture.documents(seed, _CHUNK, first=chunk * _CHUNK))
 
 
 def _document(sample: Sample) -> Document:
@@ -114,19 +113,22 @@ def _shards(
                                 "beside it, or ask for fewer steps")
         return
     say(f"making {folder}: {wanted:,} tokens")
-    seed, told = _SEEDS[name], 0
+    made = told = 0
 
     def progress(done: int, tokens: int) -> None:
-        nonlocal told
+        nonlocal made, told
+        made = tokens
         if tokens - told >= wanted // 20:
             told = tokens
             say(f"{done:,} documents, {tokens:,} tokens")
 
-    trial = list(mixture.documents(seed + 100, 1000))
-    size = sum(len(tokenizer.encode(mixture.text_of(sample))) + 2 * len(sample.messages or "xx") for sample in trial)
-    ready = [] if texts is None else [Document(text=sample.text, messages=sample.messages, source=source.name)
-                                      for source, sample in ready_texts.documents(texts)]
-    count = int(wanted / (size / len(trial)) * _SPARE)
-    made = (_document(sample) for sample in samples(seed, count, processes)
-            if name == "data" or sample.messages is not None)
-    shards.write(folder, itertools.chain(ready, made), tokenizer, val_share=0.005, progress=progress)
+    def documents() -> Iterator[Document]:
+        for source, sample in ready_texts.documents(texts) if texts is not None else ():
+            yield Document(text=sample.text, messages=sample.messages, source=source.name)
+        for sample in samples(_SEEDS[name], processes):
+            if made >= wanted:
+                return
+            if name == "data" or sample.messages is not None:
+                yield _document(sample)
+
+    shards.write(folder, documents(), tokenizer, val_share=0.005, progress=progress)

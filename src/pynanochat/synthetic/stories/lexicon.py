@@ -8,6 +8,7 @@ from importlib import resources
 
 from pynanochat.synthetic.choices import Choices
 from pynanochat.synthetic.stories.details import details
+from pynanochat.synthetic.word_lists import spelled_words
 
 
 @dataclass(frozen=True)
@@ -108,34 +109,9 @@ def _place(columns: list[str]) -> Place:
     return Place(noun, f"{where} the {noun}", f"to the {noun}", tuple(scenes))
 
 
-_UNFIT = (
-    "ass",
-    "ana",
-    "nig",
-    "fag",
-    "kik",
-    "shit",
-    "puss",
-    "cum",
-    "tit",
-    "dik",
-    "fuk",
-    "coc",
-    "kok",
-    "hit",
-    "naz",
-    "anus",
-    "pen",
-    "gin",
-    "jew",
-    "vag",
-    "poo",
-    "pis",
-    "tard",
-    "homo",
-)
-_WORDS = frozenset(
-    ("puma", "hero", "than", "them", "then", "that", "this", "they", "thus", "coma", "lama", "diva", "tuna"))
+_UNFIT = tuple(
+    "ass ana nig fag kik shit puss cum tit dik fuk coc kok hit naz anus pen gin jew vag poo pis tard homo".split())
+_WORDS = frozenset("puma hero than them then that this they thus coma lama diva tuna thin dome mine mane".split())
 
 
 def made_up_name(choices: Choices, gender: str) -> str:
@@ -145,12 +121,9 @@ def made_up_name(choices: Choices, gender: str) -> str:
         name = choices.one(words["onsets"]) + choices.one("aeiou")
         if choices.chance(0.6):
             name += choices.one("lmnrtvzk") + (choices.one("aeiou") if choices.chance(0.3) else "")
-        name = (
-            name.rstrip("aeiou") + choices.one(words[f"ends_{gender}"])
-            if name[-1] in "aeiou"
-            else (name + choices.one(words[f"ends_{gender}"]))
-        )
-        if len(name) > 3 and name not in _WORDS and not any(part in name for part in _UNFIT):
+        name = name.rstrip("aeiou") + choices.one(words[f"ends_{gender}"])
+        known = name in _WORDS or name in spelled_words()
+        if len(name) > 3 and not known and not any(part in name for part in _UNFIT):
             return name.capitalize()
 
 
