@@ -6,7 +6,6 @@ Source of prompt and assembly: karpathy/nanochat, tasks/humaneval.py.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,34 @@ from pynanochat.eval.score import Score
 from pynanochat.llm import LLM
 
 MAX_TOKENS = 512
+# Arguments and results cross as Python literals, a line each. All names are local, whatever the answer calls its own.
+_ASKING = """
+def _ask(*arguments):
+    import ast, os, sys
+    os.write(0, f"{arguments!a}\\n".encode())
+    line = sys.stdin.readline(1 << 20)
+    if not line.endswith("\\n"):
+        raise EOFError("the answer ended, or said too much")
+    return ast.literal_eval(line)
+"""
+_ANSWERING = """
+def _plain(value):
+    import builtins as b
+    for kind in (b.bool, b.int, b.float, b.complex, b.str, b.bytes):
+        if b.isinstance(value, kind):
+            return kind(value)
+    for kind, made in ((b.list, b.list), (b.tuple, b.tuple), ((b.set, b.frozenset), b.set)):
+        if b.isinstance(value, kind):
+            return made(_plain(one) for one in value)
+    if b.isinstance(value, b.dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return value
+
+def _answer(function):
+    import ast, builtins, os, sys
+    for line in sys.stdin:
+        os.write(0, (builtins.ascii(_plain(function(*ast.literal_eval(line)))) + "\\n").encode())
+"""
 _FENCED = re.compile(r"```(?:python)?\s*\n(.*?)\n```", re.DOTALL)
 
 
@@ -41,21 +68,25 @@ def load(data: DataFolder) -> list[Task]:
     return found
 
 
-def program(task: Task, answer: str, mark: str) -> str:
-    """The program that tests an answer: the prompt's imports, the first fenced block or all of it, then the tests.
-
-    It prints `mark` at its very end, so that leaving early does not count as passing.
-    """
+def program(task: Task, answer: str) -> str:
+    """What the model wrote, as a program: the prompt's imports, the first fenced block or all of it, then the calls."""
     block = _FENCED.search(answer)
     code = (block[1] if block else answer).strip()
-    return f"{_imports(task.prompt)}\n\n{code}\n\n{task.test}\ncheck({task.entry_point})\nprint({mark!r})\n"
+    return f"{_imports(task.prompt)}\n\n{code}\n\n{_ANSWERING}\n_answer({task.entry_point})\n"
+
+
+def judge(task: Task) -> str:
+    """The program that tests it: the prompt, whose helpers the tests may use, and the tests, which ask the other one."""
+    return f"{task.prompt}\n\n{_ASKING}\n{task.entry_point} = _ask\n\n{task.test}\ncheck(_ask)\n"
 
 
 def passes(task: Task, answer: str, limits: sandbox.Limits | None = None) -> bool:
-    """Whether an answer passes the tests, in the sandbox."""
-    mark = secrets.token_hex(16)
-    result = sandbox.run(program(task, answer, mark), limits)
-    return result.ok and result.output.endswith(f"{mark}\n")
+    """Whether an answer passes the tests, in the sandbox.
+
+    The tests are a program of their own, with the answer as its partner: whatever the answer does to its own process,
+    all that reaches the tests are the plain values that it returns.
+    """
+    return sandbox.run(judge(task), limits, partner=program(task, answer)).ok
 
 
 def run(

@@ -32,8 +32,8 @@ def bundled(*, vocab_size: int = 4096, **changes: Any) -> TrainConfig:
     network = GPTConfig(sequence_len=512, vocab_size=vocab_size, n_layer=6, n_head=4, n_kv_head=2, n_embd=256,
                         window_pattern="L")
     return replace(TrainConfig(
-        network=network, steps=7000, batch_tokens=16_384, rows=16, matrix_lr=0.015, embedding_lr=0.2,
-        unembedding_lr=0.004, scalar_lr=0.2, weight_decay=0.05, warmup_steps=50, warmdown_ratio=0.5, eval_every=250,
+        network=network, steps=7000, batch_tokens=16_384, rows=16, matrix_lr=0.02, embedding_lr=0.3,
+        unembedding_lr=0.006, scalar_lr=0.3, weight_decay=0.1, warmup_steps=50, warmdown_ratio=0.65, eval_every=250,
         eval_tokens=131_072, save_every=125, sample_prompts=("Once upon a time",)), **changes)
 
 

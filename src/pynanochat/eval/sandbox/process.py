@@ -7,10 +7,12 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,14 +40,31 @@ class Result:
         return self.status == "ended" and self.code == 0
 
 
-def run(source: str, limits: Limits | None = None) -> Result:
+def run(source: str, limits: Limits | None = None, *, partner: str | None = None) -> Result:
     """Run a Python program with the standard library alone, locked in; its folder, which holds it, is gone afterwards.
 
-    Raises `RequestError` where the locks cannot be set; then nothing has run. `require` says so beforehand.
+    A partner is a second such program, with limits of its own: what one writes to its stdin the other reads from its
+    own, and that is all they share. The result is the first one's; the partner's output is dropped, and it ends with
+    the first one. Raises `RequestError` where the locks cannot be set; then nothing has run. `require` says so
+    beforehand.
     """
     if sys.platform != "linux":
         raise RequestError("programs that a model wrote run in a sandbox only, which needs Linux")
     given = limits or Limits()
+    if partner is None:
+        with _started(source, given, subprocess.DEVNULL, subprocess.PIPE) as process:
+            return _watch(process, given)
+    ours, theirs = socket.socketpair()
+    with (ours, theirs, _started(partner, given, theirs.fileno(), subprocess.DEVNULL),
+          _started(source, given, ours.fileno(), subprocess.PIPE) as process):
+        ours.close()  # so that each sees the end of the other
+        theirs.close()
+        return _watch(process, given)
+
+
+@contextlib.contextmanager
+def _started(source: str, limits: Limits, stdin: int, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs, locked in, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="nanochat-sandbox-") as folder:
         program = Path(folder, "program.py")
         program.write_text(source, encoding="utf-8", errors="replace")
@@ -54,9 +73,9 @@ def run(source: str, limits: Limits | None = None) -> Result:
             process = subprocess.Popen(
                 [_python(), "-I", "-S", "-B", str(_LAUNCHER), json.dumps(
                     {"program": str(program), "python": _python(), "readable": [*_readable(), folder], "status": status,
-                     "parent": os.getpid(), **asdict(given)})],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env={},
-                close_fds=True, pass_fds=(status,))
+                     "parent": os.getpid(), **asdict(limits)})],
+                stdin=stdin, stdout=stdout, stderr=subprocess.STDOUT, cwd=folder, env={}, close_fds=True,
+                pass_fds=(status,))
         except OSError as error:
             os.close(told)
             raise RequestError(f"no process can be started: {error.strerror}") from None
@@ -64,7 +83,7 @@ def run(source: str, limits: Limits | None = None) -> Result:
             os.close(status)
         try:
             _await_lock(told)
-            return _watch(process, given)
+            yield process
         finally:
             os.close(told)
             _end(process)
