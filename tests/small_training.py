@@ -16,6 +16,7 @@ from pynanochat.train.texts import Document
 
 NETWORK = GPTConfig(sequence_len=32, vocab_size=265, n_layer=2, n_head=2, n_kv_head=1, n_embd=32, window_pattern="SL",
                     short_window=8)
+UPSTREAMS = GPTConfig(sequence_len=32, vocab_size=265, n_layer=2, n_head=2, n_kv_head=1, n_embd=32)  # by its rules
 
 
 def config(**changes: Any) -> TrainConfig:

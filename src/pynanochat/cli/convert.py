@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -50,7 +51,8 @@ def convert(
     for note in opened.notes:
         say(f"note: {note}", "dim")
     folder = checkpoint.save(out, config=opened.config, tensors=opened.tensors, tokenizer=tokenizer, format=format,
-                             meta=opened.meta, dtype=dtype, quantize=quantize)
+                             meta=opened.meta, dtype=dtype, quantize=quantize,
+                             beside=partial(_add_optimizer, opened.path) if format == "nanochat" else None)
     written = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     stored = quantize or (checkpoint.quantization(opened.tensors) if dtype is None else None)
     before = sum(nbytes(shape, kind) for kind, shape in kinds(opened.tensors).values())
@@ -71,6 +73,18 @@ def convert(
     say(f"{folder}: {opened.generation} as {format}{f' in {stored}' if stored else ''}, "
         f"{amount(sum(written.values()), 'B')}, from {amount(before, 'B')} of weights", "dim")
     return 0
+
+
+def _add_optimizer(saved: Path, folder: Path) -> None:
+    """Beside the model of a run the state of its optimizer, from which upstream's trainer goes on."""
+    if not (saved / "optimizer.safetensors").is_file():
+        return
+    try:
+        from pynanochat.train.export import write_optimizer
+    except ModuleNotFoundError:
+        say("note: the optimizer's state is left out; with the extra train it is written, too", "dim")
+        return
+    write_optimizer(saved, folder)
 
 
 def _read(path: Path) -> str:
