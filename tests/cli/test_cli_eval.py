@@ -5,12 +5,16 @@ import json
 import cyclopts
 import pytest
 
+from pynanochat import checkpoint
 from pynanochat.cli import app as commands
 from pynanochat.cli.conversion import converted
 from pynanochat.cli.evaluate import evaluate
+from pynanochat.config import GPTConfig
 from pynanochat.errors import DataError, NanochatError, RequestError
 from pynanochat.eval import suites
+from pynanochat.initialize import random_tensors
 from pynanochat.synthetic.sample import Question
+from pynanochat.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -74,6 +78,8 @@ def test_several_models(run, tiny, text):
     assert "2 - 1" in out
     assert "tiny@3" in out
     assert "it may well be chance" in out
+    assert f"the models read {text} to different ends" in " ".join(out.split())
+    assert "different ends" not in run(tiny, "story5m", "--tasks", text)[1]
     document = json.loads(run(tiny, "story5m", "--tasks", f"facts,{text}", "--json")[1])
     assert [one["model"] for one in document["models"]] == ["tiny", "story5m"]
     found = document["differences"][0]
@@ -103,6 +109,16 @@ def test_core_is_named_by_its_tasks(run, tiny, tmp_path):
 def test_refusals(run, arguments, kind, word):
     with pytest.raises(kind, match=word):
         run(*arguments)
+
+
+def test_a_mistake_in_the_last_model_is_told_first(run, tiny, mute, tmp_path, monkeypatch):
+    monkeypatch.setattr(suites, "run", lambda *_, **__: pytest.fail("something was measured"))
+    words = Tokenizer({bytes([i]): i for i in range(256)}, {"<|bos|>": 256})
+    small = GPTConfig(sequence_len=96, vocab_size=257, n_layer=2, n_head=2, n_kv_head=1, n_embd=32)
+    base = checkpoint.save(tmp_path / "base", config=small, tensors=random_tensors(small, 1), tokenizer=words)
+    for other, word in ((tmp_path / "none", "none"), (mute, "no tokenizer"), (base, "no special token")):
+        with pytest.raises(NanochatError, match=word):
+            run(tiny, other, "--tasks", "facts")
 
 
 def test_ctrl_c_keeps_what_is_known(run, tiny, monkeypatch):

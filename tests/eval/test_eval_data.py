@@ -90,6 +90,35 @@ def test_damaged_archives(packed, cut):
         list(members(path))
 
 
+@pytest.mark.parametrize("header", [
+    {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "4"},
+    {"GNU.sparse.map": "a,b", "GNU.sparse.size": "1"}, {"GNU.sparse.size": "much"}, {"size": "9" * 20}])
+def test_headers_that_no_archive_has(tmp_path, header):
+    with lzma.open(tmp_path / "a.tar.xz", "wb") as file, tarfile.open(
+            fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a")
+        member.pax_headers, member.size = header, 4
+        archive.addfile(member, io.BytesIO(b"junk"))
+    with pytest.raises(DataError, match=r"cannot be read|more than"):
+        list(members(tmp_path / "a.tar.xz"))
+
+
+def test_headers_without_end(tmp_path):
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2
+    (tmp_path / "a.tar.xz").write_bytes(lzma.compress(
+        (header.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")) * 3000))
+    with pytest.raises(DataError, match="cannot be read"):
+        list(members(tmp_path / "a.tar.xz"))
+
+
+def test_lines_without_end(monkeypatch):
+    monkeypatch.setattr(data_folder, "MOST_LINES", 99)
+    for read, data in ((objects, b"{}\n" * 100), (rows, b"a\r" * 100)):
+        with pytest.raises(DataError, match="t has more than 99 lines"):
+            read(data, "t")
+
+
 def test_tables():
     assert rows(b'a,b\n"x, y",2\n', "t") == [{"a": "x, y", "b": "2"}]
     assert objects(b'{"a": 1}', "t") == [{"a": 1}]

@@ -5,10 +5,11 @@ import math
 
 import pytest
 
-from pynanochat.errors import DataError, RequestError
+from pynanochat.errors import DataError, RequestError, TokenizerError
 from pynanochat.eval import Catalogue, DataFolder, Score, catalogue, comparison, difference, evaluate, suites
 from pynanochat.eval.report import Facts, Report, differences
 from pynanochat.synthetic.sample import Question
+from pynanochat.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -74,6 +75,34 @@ def test_missing_files_are_told_before_anything_runs(tiny, tmp_path):
     for name in ("copa", "mmlu", "chat_arc_easy", "gsm8k", "humaneval", "wikitext2", "none.txt"):
         with pytest.raises(DataError, match="is not there"):
             evaluate(tiny, ["facts", name], data=tmp_path, progress=lambda *_: pytest.fail("something was measured"))
+
+
+def test_damaged_files_are_told_before_anything_runs(tiny, tmp_path):
+    for name, file in {"mmlu": catalogue.MMLU, "gsm8k": catalogue.GSM8K, "copa": catalogue.CORE,
+                       "wikitext2": "wikitext2_test.txt.xz", str(tmp_path / "own.txt.gz"): "own.txt.gz"}.items():
+        (tmp_path / file).write_bytes(b"damaged")
+        with pytest.raises(DataError, match=f"{file} cannot be read"):
+            evaluate(tiny, ["facts", name], data=tmp_path, progress=lambda *_: pytest.fail("something was measured"))
+
+
+def test_files_are_read_once(tiny, tmp_path):
+    (tmp_path / "mine.txt").write_text("Ben had a red kite. ")
+    tasks = Catalogue(DataFolder(tmp_path))
+    tasks.prepare([str(tmp_path / "mine.txt")])
+    (tmp_path / "mine.txt").unlink()  # a second model is measured on the same text, whatever became of it
+    (tmp_path / "mine.txt").write_text("x")
+    assert tasks.run(tiny, str(tmp_path / "mine.txt")).facts["bytes"] == 20
+
+
+def test_a_tokenizer_without_the_tokens_of_a_conversation():
+    plain = Tokenizer({bytes([i]): i for i in range(256)}, {"<|bos|>": 256})
+    tasks = Catalogue()
+    tasks.check_tokenizer(plain, ["copa", "mine.txt", "wikitext2"])
+    for name in ("facts", "mmlu", "chat_arc_easy", "gsm8k", "humaneval"):
+        with pytest.raises(TokenizerError, match="no special token"):
+            tasks.check_tokenizer(plain, ["copa", name])
+    with pytest.raises(TokenizerError, match="no special token"):
+        tasks.check_tokenizer(Tokenizer({bytes([i]): i for i in range(256)}, {}), ["copa"])
 
 
 def test_a_report(story, own, tmp_path):

@@ -69,6 +69,7 @@ def test_right():
 @pytest.mark.parametrize(("kind", "items"), [
     ("multiple_choice", [*CHOICES, {"query": "Q", "choices": ["a"], "gold": 1}]),
     ("multiple_choice", [{"query": "Q", "choices": [], "gold": 0}]),
+    ("multiple_choice", [{"query": "Q", "choices": ["a"], "gold": 0}]),
     ("multiple_choice", [{"query": "Q", "choices": ["a", 2], "gold": True}]),
     ("schema", TEXTS), ("language_modeling", CHOICES)])
 def test_items_of_another_kind(kind, items):
@@ -79,3 +80,8 @@ def test_items_of_another_kind(kind, items):
 def test_items_of_the_kind():
     for kind, items in (("multiple_choice", CHOICES), ("schema", SCHEMAS), ("language_modeling", TEXTS)):
         FewShot(kind, 3).check(items, "mine")
+
+
+def test_no_items():
+    with pytest.raises(DataError, match="coqa: the file has no items"):
+        FewShot("language_modeling", 0).check([], "coqa")

@@ -172,12 +172,30 @@ def test_output_is_bounded():
 
 
 @isolated
+def test_two_programs_talk_over_their_stdin():
+    partner = "import os\nos.write(0, input().upper().encode())\nprint('dropped')"
+    both = "import os\nos.write(0, b'hello\\n')\nprint(input(), os.path.exists('/proc/self/fd/3'))"
+    assert sandbox.run(both, PATIENT, partner=partner).output == "HELLO False\n"
+    gone = sandbox.run("print(open(0).read() == '')", PATIENT, partner="raise SystemExit")  # its end is seen
+    assert gone.output == "True\n"
+    assert sandbox.run("input()", Limits(seconds=1), partner="import time\ntime.sleep(600)").status == "time"
+    assert sandbox.run("print('done')", PATIENT, partner="while True: pass").output == "done\n"
+    flood = sandbox.run("x = input()", PATIENT, partner="import os\nwhile True: os.write(0, b'x' * 65536)")
+    assert "MemoryError" in flood.output
+    closed = tried(["open('/etc/passwd')", "os.fork()", "__import__('socket').socket(fileno=0).sendmsg([b'x'])"])
+    assert sandbox.run("print(open(0).read())", PATIENT, partner=(
+        "import os, sys\nsys.stdout = open(0, 'w', closefd=False)\n" + closed)).output == "closed\n" * 3 + "\n"
+
+
+@isolated
 def test_nothing_is_left_behind(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert said("print(open('program.py').read())").output.startswith("print(")
     assert list(tmp_path.iterdir()) == []
     fds = len(os.listdir("/proc/self/fd"))
     said("1 / 0")
+    sandbox.run("1 / 0", PATIENT, partner="1 / 0")
+    assert list(tmp_path.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) == fds
 
 
@@ -190,6 +208,8 @@ def test_a_lock_that_fails_runs_nothing(broken, monkeypatch, tmp_path):
     monkeypatch.setattr(process, "_LAUNCHER", tmp_path / "launcher.py")
     with pytest.raises(RequestError, match=r"cannot be locked, so the program was not run: no lock"):
         said("print('ran')")
+    with pytest.raises(RequestError, match="no lock"):
+        sandbox.run("print('ran')", PATIENT, partner="print('ran')")
     assert "no lock" in sandbox.refusal()
 
 

@@ -99,19 +99,46 @@ def test_gsm8k(story, tmp_path, monkeypatch):
 
 
 def test_a_program_from_an_answer():
-    fenced = humaneval.program(ADD, "Sure.\n```python\ndef add(a, b):\n    return a + b\n```\nDone.", "mark")
-    assert fenced == ("from typing import List\n\ndef add(a, b):\n    return a + b\n\ndef check(candidate):\n"
-                      "    assert candidate(2, 3) == 5\n\ncheck(add)\nprint('mark')\n")
-    assert "\n\nadd = 1\n\n" in humaneval.program(ADD, " add = 1\n", "mark")
+    fenced = humaneval.program(ADD, "Sure.\n```python\ndef add(a, b):\n    return a + b\n```\nDone.")
+    assert fenced.startswith("from typing import List\n\ndef add(a, b):\n    return a + b\n\n")
+    assert fenced.endswith("\n_answer(add)\n")
+    assert "assert" not in fenced
+    assert "\n\nadd = 1\n\n" in humaneval.program(ADD, " add = 1\n")
+    assert humaneval.judge(ADD).endswith("\nadd = _ask\n\n" + ADD.test + "\ncheck(_ask)\n")
 
 
 @isolated
 @pytest.mark.parametrize(("answer", "right"), [
     ("def add(a, b):\n    return a + b", True), ("```\ndef add(a: int, b: int) -> List:\n    return b + a\n```", True),
+    ("print('x' * 9999)\ndef add(a, b):\n    print(a)\n    return a + b", True),
+    ("def print(*_): 1 / 0\ndef add(a, b):\n    return a + b\nrepr = open = list = None", True),
     ("def add(a, b):\n    return a - b", False), ("raise SystemExit", False), ("import os\nos._exit(0)", False),
     ("I cannot do that.", False), ("def add(a, b):\n    while True: pass", False), ("", False)])
 def test_programs_that_pass_and_fail(answer, right):
     assert humaneval.passes(ADD, answer, sandbox.Limits(seconds=30, cpu_seconds=2)) == right
+
+
+@isolated
+@pytest.mark.parametrize("answer", [
+    "class Same:\n    def __eq__(self, other): return True\ndef add(a, b): return Same()",
+    "class Same(int):\n    def __eq__(self, other): return True\ndef add(a, b): return Same(4)",
+    "def add(a, b): raise SystemExit", "import builtins\nbuiltins.AssertionError = ValueError\ndef add(a, b): return 1",
+    "import os, sys\nsys.excepthook = lambda *_: os._exit(0)\ndef add(a, b): return 1",
+    "import os\nfor port in range(32):\n    try: os.close(port)\n    except OSError: pass\ndef add(a, b): return 1",
+    "import os\nos.write(0, b'4\\n5')\nos._exit(0)", "import os\nos.write(0, b'__import__(\"os\")._exit(0)\\n')",
+    "print(open(__file__).read())\nprint('passed')", "def add(a, b): return '(' * 10**6", "def add(a, b): return add"])
+def test_no_answer_talks_its_way_past_the_tests(answer):
+    assert not humaneval.passes(ADD, answer, sandbox.Limits(seconds=30, cpu_seconds=5))
+
+
+@isolated
+def test_tests_see_plain_values():
+    task = humaneval.Task("import math\ndef twice(x):\n    return 2 * x\n\ndef seen(x):\n    pass\n", "seen", (
+        "def check(candidate):\n    assert candidate([1, ('a', None)]) == {'ä': {3}, 2: (b'x', 1.5, 2j, True)}\n"
+        "    assert seen(twice(1)) == [2] and type(seen(2)) is list\n"))
+    assert humaneval.passes(task, "import collections\n\nclass Mine(list): pass\n\ndef seen(x):\n    if x == 2:\n"
+                                  "        return Mine([x])\n    d = collections.defaultdict(list)\n"
+                                  "    d['ä'] = frozenset({3})\n    d[2] = (b'x', 1.5, 2j, True)\n    return d")
 
 
 @isolated

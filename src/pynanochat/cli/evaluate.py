@@ -47,6 +47,8 @@ def evaluate(
     catalogue = Catalogue(DataFolder(data), max_per_task)
     names = catalogue.names(part for name in tasks.split(",") if (part := name.strip()))
     catalogue.prepare(names)
+    for other in models[1:]:  # a mistake in the last one costs no hours
+        _look_at(other, catalogue, names, files)
     reports: list[Report] = []
     for model in models or (None,):
         report = _measure(model, catalogue, names, files, running)
@@ -61,6 +63,20 @@ def evaluate(
     return 0 if report.complete else 130
 
 
+def _look_at(model: str, catalogue: Catalogue, names: Sequence[str], files: CheckpointOptions) -> None:
+    """Raise what loading the model and measuring it would raise, as far as its small files tell."""
+    from pynanochat import checkpoint
+    from pynanochat.errors import TokenizerError
+    from pynanochat.tokenizer import Tokenizer
+
+    place = checkpoint.resolve(model, source=files.source, step=files.step)
+    opened = checkpoint.open(place, verify=False, step=files.step, tokenizer=files.tokenizer, softcap=files.softcap,
+                             rope_table_dtype=files.rope_table_dtype)
+    if opened.tokenizer_path is None:
+        raise TokenizerError(f"{opened.path}: there is no tokenizer with this model; name its folder with --tokenizer")
+    catalogue.check_tokenizer(Tokenizer.load(opened.tokenizer_path), names)
+
+
 def _measure(
     model: str | None, catalogue: Catalogue, names: Sequence[str], files: CheckpointOptions, running: RunningOptions
 ) -> Report:
@@ -68,6 +84,7 @@ def _measure(
     from pynanochat.eval import Facts, Report, scores
 
     llm = load_model(model, files, running)
+    catalogue.check_tokenizer(llm.need_tokenizer(), names)
     facts, complete = Facts.of(llm), True
     found: list[Score] = []
     say(f"{facts.model}: {len(names)} tasks")
@@ -146,6 +163,11 @@ def _notes(reports: Sequence[Report]) -> list[str]:
     core = reports[0].core
     if core is not None and core[0] != "CORE":
         notes.append(f"{core[0]} is the mean over these tasks only; it cannot be set beside CORE, which has 22")
+    parts = [score.task for score in reports[0].scores if len(
+        {one.facts.get("bytes") for report in reports for one in report.scores if one.task == score.task}) > 1]
+    if parts:
+        notes.append(f"the models read {', '.join(parts)} to different ends, as their windows differ; leave "
+                     "--max-per-task out to compare them")
     if len(reports) > 1:
         notes.append("?: less than two standard errors, so it may well be chance")
     return notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -81,6 +82,8 @@ def sinks(running: TrainRunning, out: Path, config: TrainConfig) -> list[Sink]:
     from pynanochat.train.progress import Progress
     from pynanochat.train.sinks import tracker
 
+    if not _speaks():
+        return []
     name, place = out.absolute().name, str(out.absolute()).encode()
     own = f"{name}-{hashlib.sha256(place).hexdigest()[:8]}"  # a run elsewhere of the same name is another one
     trackers = [tracker(which, run=own, config=config.to_dict()) for which in running.tracker]
@@ -109,9 +112,16 @@ def data_of(folders: tuple[str, ...]) -> list[tuple[str, int]]:
     return found
 
 
+def _speaks() -> bool:
+    """Whether this is the one of torchrun's processes that talks to people."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def told(outcome: Outcome, *, json: bool) -> int:
     """Say how a session of training ended; the exit code of the command."""
-    if json:
+    if not _speaks():
+        pass
+    elif json:
         emit({"run": str(outcome.run), "checkpoint": str(outcome.checkpoint or ""), "step": outcome.step,
               "finished": outcome.finished, "bpb": outcome.bpb})
     elif outcome.finished:

@@ -41,14 +41,14 @@ def sft(
     from pynanochat.train.config import TrainConfig
 
     settle_threads(running)
-    folders = data_of(data)
+    folders, given = data_of(data), changes.given()
     place = checkpoint.resolve(start)
     if run_folder.is_run(place):
-        before = TrainConfig.from_dict(json_file.read(place / run_folder.RUN)["config"])
+        before = TrainConfig.from_dict(json_file.read(place / run_folder.RUN).get("config", {}))
     else:
-        before = TrainConfig(network=checkpoint.open(place).config, steps=1)
+        network, sizes = checkpoint.open(place).config, ("batch_tokens", "row_tokens")
+        before = TrainConfig(network=network, steps=1, **{name: given[name] for name in sizes if name in given})
     tokens = sum(shards.open(folder).split("train").tokens * times for folder, times in folders)
-    given = changes.given()
     batch = given.get("batch_tokens", before.batch_tokens)
     config = replace(recipes.sft(before, steps=max(1, -(-tokens // batch))), **given)
     from pynanochat.train.stages import sft as train

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from pynanochat.checkpoint.place import place_of
 from pynanochat.cli.options import Json
 from pynanochat.cli.terminal import amount, emit, say
 from pynanochat.errors import RequestError
@@ -32,6 +33,7 @@ def train_texts(
 
     if count < 1:
         raise RequestError(f"--count is {count}; expected 1 or more")
+    out = place_of(out, "the file to write")
     if out.suffix != ".jsonl":
         raise RequestError(f"{out} is no name for the texts; expected one that ends in .jsonl")
     written, bits, size, place = 0, 0.0, 0, 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from pynanochat.chat import apply_chat_template
 from pynanochat.errors import RequestError
 from pynanochat.eval import core, gsm8k, humaneval, letters, sandbox, suites
 from pynanochat.eval.bits_per_byte import bits_per_byte
@@ -12,6 +14,7 @@ from pynanochat.eval.data_folder import CORE, GSM8K, HUMANEVAL, MMLU, DataFolder
 from pynanochat.eval.few_shot import Item
 from pynanochat.eval.score import Score
 from pynanochat.llm import LLM
+from pynanochat.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]  # task, items done, items in all
 
@@ -21,6 +24,9 @@ TEXTS = {
     "shakespeare": "tinyshakespeare.txt", "books": "books_children_cc0.jsonl.xz"}
 GROUPS = ("bundled", "core", "chat", "texts", "all")
 NAMES = (*suites.BUNDLED, *core.TASKS, "mmlu", *CHAT_ARC, "gsm8k", "humaneval", *TEXTS)
+_LOAD: dict[str, Callable[[DataFolder], list[Any]]] = {
+    "mmlu": letters.mmlu, "gsm8k": gsm8k.load, "humaneval": humaneval.load}
+_FILES = {"mmlu": MMLU, "gsm8k": GSM8K, "humaneval": HUMANEVAL, **TEXTS}
 _TEXT_ENDS = (".txt", ".jsonl", ".txt.xz", ".jsonl.xz", ".txt.gz", ".jsonl.gz")
 
 
@@ -32,6 +38,7 @@ class Catalogue:
     most: int | None = None  # items of a task; windows of a text
     seed: int = suites.SEED  # of our own suites
     _core: dict[str, list[Item]] = field(default_factory=dict, init=False)
+    _read: dict[str, list[Any]] = field(default_factory=dict, init=False)  # what the other files hold
 
     def names(self, asked: Iterable[str]) -> list[str]:
         """The tasks that names, groups and paths of texts stand for, each once, in their order.
@@ -47,23 +54,32 @@ class Catalogue:
         return list(dict.fromkeys(found))
 
     def prepare(self, names: Iterable[str]) -> None:
-        """Read what several tasks share, and look for every other file, before anything is measured.
+        """Read every file that is not read yet, so that none stops what is measured later.
 
-        Raises `DataError` for a missing file, `RequestError` where programs cannot be isolated and are asked for.
+        Raises `DataError` for a missing or damaged file, `RequestError` where programs cannot be isolated and are
+        asked for.
         """
-        wanted = list(names)
-        shared = [CHAT_ARC.get(name, name) for name in wanted]
-        shared = [name for name in dict.fromkeys(shared) if name in core.TASKS and name not in self._core]
-        if shared:
-            self._core |= core.load(self.data, shared)
-        for name, file in {"mmlu": MMLU, "gsm8k": GSM8K, "humaneval": HUMANEVAL, **TEXTS}.items():
-            if name in wanted:
-                self.data.need(file)
+        wanted = list(dict.fromkeys(names))
         for name in wanted:
-            if name not in NAMES:
+            if name in _FILES:
+                self.data.need(_FILES[name])
+            elif name not in NAMES:
                 text_file(name)
         if "humaneval" in wanted:
             sandbox.require()
+        shared = dict.fromkeys(CHAT_ARC.get(name, name) for name in wanted)
+        self._core |= core.load(self.data, [name for name in shared if name in core.TASKS and name not in self._core])
+        for name in wanted:
+            if name in _LOAD and name not in self._read:
+                self._read[name] = _LOAD[name](self.data)
+            elif (name in TEXTS or name not in NAMES) and name not in self._read:
+                self._read[name] = documents(self.data.need(TEXTS[name]) if name in TEXTS else name)
+
+    def check_tokenizer(self, tokenizer: Tokenizer, names: Iterable[str]) -> None:
+        """Raise `TokenizerError` for one without the special tokens that these tasks need."""
+        tokenizer.encode_special("<|bos|>")
+        if any(name in suites.BUNDLED or name in CHAT_ARC or name in _LOAD for name in names):
+            apply_chat_template(tokenizer, [{"role": "user", "content": "?"}])
 
     def run(self, llm: LLM, name: str, progress: Progress | None = None) -> Score:
         """The score of one task."""
@@ -73,21 +89,20 @@ class Catalogue:
 
         if name in suites.BUNDLED:
             return suites.run(llm, name, suites.questions(name, self.most or suites.SIZE, self.seed), progress=told)
+        self.prepare([name])
         if name in core.TASKS:
-            self.prepare([name])
             return core.run(llm, name, self._core[name], most=self.most, progress=told)
         if name in CHAT_ARC:
-            self.prepare([name])
             questions = letters.arc(self._core[CHAT_ARC[name]])
             return letters.run(llm, name, questions, most=self.most, progress=told)
+        held = self._read[name]
         if name == "mmlu":
-            return letters.run(llm, name, letters.mmlu(self.data), most=self.most, progress=told)
+            return letters.run(llm, name, held, most=self.most, progress=told)
         if name == "gsm8k":
-            return gsm8k.run(llm, gsm8k.load(self.data), most=self.most, progress=told)
+            return gsm8k.run(llm, held, most=self.most, progress=told)
         if name == "humaneval":
-            return humaneval.run(llm, humaneval.load(self.data), most=self.most, progress=told)
-        path = self.data.need(TEXTS[name]) if name in TEXTS else name
-        return bits_per_byte(llm, documents(path), max_windows=self.most, progress=told).score(name)
+            return humaneval.run(llm, held, most=self.most, progress=told)
+        return bits_per_byte(llm, held, max_windows=self.most, progress=told).score(name)
 
     def _group(self, name: str) -> list[str]:
         if name == "bundled":

@@ -77,6 +77,8 @@ def load(data: DataFolder, names: Iterable[str]) -> dict[str, list[Item]]:
     Raises `DataError` where a file is missing, damaged or of another kind.
     """
     wanted = list(names)
+    if not wanted:
+        return {}
     found = _from_bundle(data, wanted) if data.has(_BUNDLE) else _from_archive(data, wanted)
     for name in wanted:
         if name not in found:

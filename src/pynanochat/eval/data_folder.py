@@ -18,6 +18,7 @@ from pynanochat.checkpoint.directory import base_dir
 from pynanochat.errors import DataError
 
 MOST_BYTES = 512 << 20  # of one file, unpacked
+MOST_LINES = 1 << 22  # of one file: short ones take far more memory than their bytes
 TEXT_KEYS = ("text", "story", "content")  # of a .jsonl document, the first that it has
 
 CORE, MMLU, GSM8K, HUMANEVAL = (
@@ -111,14 +112,17 @@ def members(path: Path, wanted: str = "") -> Iterator[tuple[str, bytes]]:
                 yield member.name, held.read()
             while whole.read(1 << 20):  # to the end, where the checksum is
                 pass
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarError) as error:
+    except DataError:
+        raise
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarError, ValueError, ArithmeticError, LookupError,
+            RecursionError) as error:  # tarfile lets some of the last ones pass from what a header says
         raise DataError(f"{path} cannot be read: {error!s:.200}; fetch it again") from None
 
 
 def objects(data: bytes, where: str) -> list[dict[str, Any]]:
     """The objects of JSON lines."""
     found = []
-    for number, line in enumerate(_text(data, where).split("\n"), 1):
+    for number, line in enumerate(_lines(data, where).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -136,7 +140,7 @@ def objects(data: bytes, where: str) -> list[dict[str, Any]]:
 def rows(data: bytes, where: str) -> list[dict[str, str]]:
     """The rows of a CSV file by its heading."""
     try:
-        return list(csv.DictReader(io.StringIO(_text(data, where), newline="")))
+        return list(csv.DictReader(io.StringIO(_lines(data, where), newline="")))
     except csv.Error as error:
         raise DataError(f"{where}: {error}; expected a CSV file") from None
 
@@ -174,6 +178,12 @@ def _text(data: bytes, where: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{where} is no UTF-8 text; convert it first") from None
+
+
+def _lines(data: bytes, where: str) -> str:
+    if data.count(b"\n") + data.count(b"\r") > MOST_LINES:
+        raise DataError(f"{where} has more than {MOST_LINES:,} lines; give a smaller file")
+    return _text(data, where)
 
 
 def _document(item: dict[str, Any], where: str) -> str:

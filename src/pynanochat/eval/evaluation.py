@@ -23,11 +23,13 @@ def evaluate(
 ) -> Report:
     """The report of a model over tasks, groups of tasks and text files by name; see `catalogue` for the names.
 
-    Raises `RequestError` for an unknown name, `DataError` for a missing or damaged file, before anything is measured.
+    Raises `RequestError` for an unknown name, `DataError` for a missing or damaged file, `TokenizerError` for a model
+    that lacks what the tasks need, before anything is measured.
     """
     started = time.perf_counter()
     catalogue = Catalogue(DataFolder(data), max_per_task)
     names = catalogue.names(tasks)
+    catalogue.check_tokenizer(llm.need_tokenizer(), names)
     catalogue.prepare(names)
     found = tuple(scores(llm, catalogue, names, progress))
     return Report(facts=Facts.of(llm), scores=found, seconds=time.perf_counter() - started)

@@ -29,8 +29,10 @@ class FewShot:
     delimiter: str = " "  # between question and answer
 
     def check(self, items: Sequence[Item], where: str) -> None:
-        """Raise `DataError` for items of another kind."""
+        """Raise `DataError` for items of another kind, and for none."""
         wanted = _FIELDS[self.kind]
+        if not items:
+            raise DataError(f"{where}: the file has no items; fetch it again")
         for number, item in enumerate(items, 1):
             if not all(_is(item.get(name), form) for name, form in wanted.items()) or not _gold(item, self.kind):
                 raise DataError(f"{where}, item {number}: expected {', '.join(wanted)} of a {self.kind} task")
@@ -101,7 +103,7 @@ def _is(value: object, form: str) -> bool:
         return isinstance(value, str)
     if form == "index":
         return type(value) is int and value >= 0
-    return isinstance(value, list) and len(value) > 0 and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value)
 
 
 def _gold(item: Item, kind: Kind) -> bool:

@@ -76,7 +76,7 @@ def program(task: Task, answer: str) -> str:
 
 
 def judge(task: Task) -> str:
-    """The program that tests it: the prompt, whose helpers the tests may use, and the tests, which ask the other one."""
+    """The program that tests it: the prompt, whose helpers the tests may use, and the tests, which ask the answer."""
     return f"{task.prompt}\n\n{_ASKING}\n{task.entry_point} = _ask\n\n{task.test}\ncheck(_ask)\n"
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from pynanochat.calculator import calculate
 from pynanochat.chat import Message, Part
 from pynanochat.synthetic.choices import Choices, held_out
+from pynanochat.synthetic.commitment import Committed, text_of
 from pynanochat.synthetic.sample import Question
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?|(?<=\d)-\d+(?:\.\d+)?")
@@ -49,7 +50,9 @@ def question(exchanges: Sequence[Exchange]) -> Question:
     """The last exchange as a question, after the others as they were answered."""
     *before, last = exchanges
     messages = [message for exchange in before for message in exchange.messages()]
-    return Question(kind=last.kind, messages=(*messages, last.messages()[0]), answer=last.answer, check=last.check)
+    says = last.check or Question(kind=last.kind, messages=(), answer=last.answer).right
+    return Question(kind=last.kind, messages=(*messages, last.messages()[0]), answer=last.answer,
+                    check=Committed(says, text_of(last.said)))
 
 
 def computed(before: str, expression: str, after: str) -> list[Part]:

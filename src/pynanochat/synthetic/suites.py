@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -13,7 +14,8 @@ from pynanochat.synthetic.exchange import Exchange, draw, question
 from pynanochat.synthetic.sample import Question
 
 SUITES = ("arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency")
-_SHORTEST = 80  # characters of what counts as a story
+_RUN = 8  # words of the request in a row that a story does not repeat
+_SENTENCES = 3
 _HELD: dict[str, Callable[[Choices], list[Exchange]]] = {
     "arithmetic": arithmetic.exchanges, "word_problems": word_problems.exchanges, "spelling": spelling.exchanges}
 
@@ -57,6 +59,13 @@ def _of_stories(name: str, n: int, seed: int) -> list[Question]:
 
 
 def _consistent(request: str, said: str) -> bool:
+    """Whether it is a story, and a consistent one: some sentences of its own, not the request's words again."""
     from pynanochat.synthetic.stories.consistency import judge
 
-    return len(said) >= _SHORTEST and judge(request, said).consistent
+    words = re.findall(r"[\w'-]+", said.lower())
+    asked = re.findall(r"[\w'-]+", request.lower())
+    run = min(_RUN, len(asked))
+    echoes = {tuple(asked[at : at + run]) for at in range(len(asked) - run + 1)}
+    own = not any(tuple(words[at : at + run]) in echoes for at in range(len(words)))
+    sentences = len(re.findall(r"[.!?][\"”]?(?:\s|$)", said))
+    return own and sentences >= _SENTENCES and judge(request, said).consistent

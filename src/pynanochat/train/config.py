@@ -56,6 +56,11 @@ class TrainConfig:
     sample_prompts: tuple[str, ...] = ()  # continued from every checkpoint that is saved; after sft, answered
 
     def __post_init__(self) -> None:
+        if not isinstance(self.network, GPTConfig):
+            raise TrainingError(f"network is a {type(self.network).__name__}; expected a GPTConfig")
+        prompts = self.sample_prompts
+        if not isinstance(prompts, (tuple, list)) or not all(isinstance(prompt, str) for prompt in prompts):
+            raise TrainingError("sample_prompts is no list of texts; expected some, or ()")
         object.__setattr__(self, "sample_prompts", tuple(self.sample_prompts))  # JSON has lists alone
         if not self.row_tokens:
             object.__setattr__(self, "row_tokens", self.network.sequence_len)
@@ -82,8 +87,8 @@ class TrainConfig:
         if self.batch_tokens % self.row_tokens:
             raise TrainingError(f"batch_tokens {self.batch_tokens:,} is no multiple of row_tokens {self.row_tokens}; "
                                 "a step is made of whole rows")
-        if self.spike is not None and not (type(self.spike) in (int, float) and self.spike > 1):
-            raise TrainingError(f"spike is {self.spike!r}; expected a number above 1, or None")
+        if self.spike is not None and not (type(self.spike) in (int, float) and 1 < self.spike < 1e6):
+            raise TrainingError(f"spike is {self.spike!r}; expected a number above 1 and below a million, or None")
         choices = {"init": ("nanochat", "kaiming"), "dtype": ("auto", "float32", "bfloat16"),
                    "compile": ("auto", "on", "off"), "on_bad_step": ("stop", "skip")}
         for name, allowed in choices.items():
@@ -102,6 +107,8 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
         """The config of `to_dict`; `TrainingError` names a field that is unknown or missing."""
+        if not isinstance(values, dict) or not isinstance(values.get("network", {}), dict):
+            raise TrainingError("the settings of a training run are no object of names and values")
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise TrainingError(f"unknown training setting {unknown[0]!r}; this version does not know it")

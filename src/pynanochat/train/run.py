@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -100,18 +100,26 @@ class Run:
         if not self._processes.main:
             yield
             return
-        with (self.folder / LOCK).open("ab") as file:
+        with self._lock() as file:
             try:
                 import fcntl
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except ImportError:  # Windows has none
                 pass
-            except OSError:
+            except BlockingIOError:
                 raise TrainingError(f"{self.folder} is being trained by another process; stop that one first") from None
+            except OSError:  # a file system without locks
+                self._say(f"{self.folder} cannot be locked here: let no other process train in it")
             for stage in (self.folder / run_folder.CHECKPOINTS).glob(".*"):  # of a process that was killed
                 shutil.rmtree(stage, ignore_errors=True)
             yield
+
+    def _lock(self) -> BinaryIO:
+        try:
+            return (self.folder / LOCK).open("ab")
+        except OSError as error:
+            raise TrainingError(f"{self.folder} cannot be written: {error.strerror or error}") from None
 
     def newest(self) -> Saved | None:
         """The newest checkpoint whose every file is as it was written; None where there is none. Collective.
@@ -184,7 +192,8 @@ def read_saved(place: Path) -> Saved:
     if hashlib.sha256(text).hexdigest().encode() != own:
         raise DamagedFileError(f"{where} was changed after it was written")
     values = json_file.parse(text, where)
-    if not isinstance(values, dict) or values.get("format") != "pynanochat-training" or values.get("version") != 1:
+    if (not isinstance(values, dict) or values.get("format") != "pynanochat-training" or values.get("version") != 1
+            or not {"position", OPTIMIZER} <= set(values)):
         raise DamagedFileError(f"{where} is no position of a run that this version knows")
     if sha256(place / OPTIMIZER) != values[OPTIMIZER]:
         raise DamagedFileError(f"{place / OPTIMIZER} was altered: its SHA-256 is not the one in {TRAINING}")

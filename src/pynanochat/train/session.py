@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import torch
 
+from pynanochat.checkpoint import run_folder
 from pynanochat.distributed.processes import Processes
-from pynanochat.errors import CheckpointError, TrainingError
-from pynanochat.llm import load
+from pynanochat.errors import CheckpointError, DataError, NanochatError, TrainingError
+from pynanochat.llm import LLM, load
 from pynanochat.tensor import Tensor
 from pynanochat.train import metrics
 from pynanochat.train.evaluation import evaluate
@@ -52,8 +53,8 @@ class Session:
         self._tokenizer = data[0][0].tokenizer
         self._start = position
         self._bpb, self._best_bpb, self._best_step = position.bpb, position.best_bpb, position.best_step
-        self._saved_step = position.step if position.loader else -1
-        self._checkpoint: Path | None = None
+        went_on = processes.main and bool(position.loader)
+        self._checkpoint = run_folder.folder_of(run.folder, position.step) if went_on else None
         self._sinks = self._opened(sinks)
         self._flops = training_flops_per_token(run.config.network, run.config.row_tokens)
         on_gpu = processes.device.type == "cuda"
@@ -63,8 +64,11 @@ class Session:
         if not self._processes.main:
             return Sinks([])
         path = self._run.folder / metrics.NAME
-        own = metrics.MetricsFile(path)
-        own.keep_until(self._start.step)
+        try:
+            own = metrics.MetricsFile(path)
+            own.keep_until(self._start.step)
+        except OSError as error:
+            raise TrainingError(f"{path} cannot be written: {error.strerror or error}") from None
         for sink in sinks:
             if hasattr(sink, "recall"):
                 sink.recall(metrics.read(path))
@@ -113,10 +117,14 @@ class Session:
         if not all("val" in shards.splits for shards, _ in self._data):
             return False
         config, processes = self._config, self._processes
-        rows = evaluation(self._data, row_tokens=config.row_tokens, step_rows=config.rows * processes.size,
+        rows = evaluation(self._data, row_tokens=config.row_tokens, step_rows=self._trainer.rows * processes.size,
                           max_tokens=config.eval_tokens, loss=self._loss, processes_rank=processes.rank,
                           processes_size=processes.size)
-        found = evaluate(self._trainer.gpt, rows, self._tokenizer, processes)
+        try:
+            found = evaluate(self._trainer.gpt, rows, self._tokenizer, processes)
+        except DataError as error:  # the same on every process; the training is worth more
+            self._event("warn", f"not evaluated: {error}")
+            return False
         self._bpb = found.bpb
         self._write({"kind": "eval", "loss": found.loss, "bpb": found.bpb})
         better = self._best_bpb is None or found.bpb < self._best_bpb
@@ -132,7 +140,7 @@ class Session:
             try:
                 self._checkpoint = self._run.save(position, self._trainer.gpt.tensors(), optimizer, self._tokenizer)
             except CheckpointError as error:
-                self._event("save", f"step {self._trainer.step:,} was not saved: {error}")
+                self._event("warn", f"step {self._trainer.step:,} was not saved: {error}")
                 if must:
                     raise
             else:
@@ -142,13 +150,23 @@ class Session:
     def _sample(self) -> None:
         if not self._processes.main or self._checkpoint is None or not self._config.sample_prompts:
             return
-        llm = load(self._checkpoint, backend="cpu")
+        try:
+            llm = load(self._checkpoint, backend="cpu")
+        except (NanochatError, MemoryError) as error:
+            self._event("warn", f"no sample: {error or 'there is not enough memory'}")
+            return
         for prompt in self._config.sample_prompts:
-            if self._stage == "sft":
-                text = llm.chat(max_tokens=_SAMPLE_TOKENS, temperature=0.0).send(prompt).text
+            try:
+                text = self._said(llm, prompt)
+            except (NanochatError, MemoryError) as error:  # such as a prompt that is longer than the context
+                self._event("warn", f"no sample of {prompt[:40]!r}: {error or 'there is not enough memory'}")
             else:
-                text = llm.generate(prompt, _SAMPLE_TOKENS, temperature=0.8, top_p=0.95, seed=0).text
-            self._write({"kind": "sample", "prompt": prompt, "text": text})
+                self._write({"kind": "sample", "prompt": prompt, "text": text})
+
+    def _said(self, llm: LLM, prompt: str) -> str:
+        if self._stage == "sft":
+            return llm.chat(max_tokens=_SAMPLE_TOKENS, temperature=0.0).send(prompt).text
+        return llm.generate(prompt, _SAMPLE_TOKENS, temperature=0.8, top_p=0.95, seed=0).text
 
     def _record(self, step: Step) -> None:
         config = self._config

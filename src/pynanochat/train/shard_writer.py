@@ -18,6 +18,7 @@ from pynanochat.checkpoint.staging import HashingFile
 from pynanochat.errors import CheckpointError, DataError
 from pynanochat.tensor import Tensor
 from pynanochat.tokenizer import Tokenizer
+from pynanochat.train.place import place_of
 from pynanochat.train.shard_index import FORMAT, INDEX, SHARD_NAME, SPLITS, TOKENIZER, Index, ShardFile, fingerprint
 from pynanochat.train.texts import Document
 from pynanochat.train.tokenization import Encoded, encode_all, token_dtype
@@ -45,7 +46,7 @@ def write(
         raise DataError(f"val_share is {val_share!r}; expected 0 or more and less than 1")
     if type(shard_tokens) is not int or shard_tokens < 1:
         raise DataError(f"shard_tokens is {shard_tokens!r}; expected a whole number, 1 or more")
-    with _replacing(Path(folder).expanduser()) as stage:
+    with _replacing(place_of(folder, "the folder to write").resolve()) as stage:
         writer = _Writer(stage, tokenizer, shard_tokens)
         for split, encoded in _split(encode_all(documents, tokenizer, processes), val_share):
             writer.add(split, encoded)
@@ -164,6 +165,8 @@ def stored(tokens: NDArray[Any]) -> Tensor:
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends well, and vanishes when it does not."""
+    if not target.name:
+        raise DataError(f"{target} holds other files, which would be lost; give a new folder")
     stage = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
     aside = stage.with_name(stage.name.replace(".new-", ".old-"))
     try:
@@ -177,8 +180,8 @@ def _replacing(target: Path) -> Iterator[Path]:
             os.rename(target, aside)
         try:
             os.rename(stage, target)
-        except OSError:
-            if aside.exists():
+        except BaseException:  # Ctrl-C as well
+            if aside.exists() and not target.exists():
                 os.rename(aside, target)
             raise
         _sync(target.parent)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pynanochat.checkpoint import mapped_file, safetensors_file
 from pynanochat.errors import CheckpointError, DataError, TokenizerError
 from pynanochat.tokenizer import Tokenizer
+from pynanochat.train.place import place_of
 from pynanochat.train.shard_index import SPLITS, TOKENIZER, Index, ShardFile, fingerprint
 from pynanochat.train.shard_writer import write
 from pynanochat.train.tokenization import token_dtype
@@ -107,7 +108,7 @@ class Split:
 
 def open(folder: str | os.PathLike[str], *, verify: bool = False) -> Shards:  # noqa: A001 - shards.open
     """The shards of a folder, mapped; with `verify` their checksums are compared. Raises `DataError`."""
-    place = Path(folder).expanduser()
+    place = place_of(folder, "the folder of shards")
     index = Index.read(place)
     dtype = token_dtype(index.vocab_size)
     try:

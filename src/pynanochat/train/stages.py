@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
 
 from pynanochat import checkpoint
 from pynanochat.checkpoint.checkpoint import differences
+from pynanochat.checkpoint.place import place_of
 from pynanochat.distributed.processes import Processes
 from pynanochat.errors import DataError, TrainingError
+from pynanochat.tokenizer import Tokenizer
 from pynanochat.train import precision, shards, upstream_optimizer
 from pynanochat.train.compiled import speed_up
 from pynanochat.train.config import TrainConfig
@@ -65,7 +67,14 @@ def sft(
 
 def _processes(given: Processes | None, device: str | None) -> AbstractContextManager[Processes]:
     """The processes that train; those that were given are not closed."""
-    return nullcontext(given) if given is not None else Processes.of_environment(device or _best_device())
+    if given is not None:
+        return nullcontext(given)
+    name = device or _best_device()
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise TrainingError("torch finds no Apple GPU; train on the CPU")
+    if re.fullmatch(r"(cpu|cuda|mps)(:\d{1,3})?", name) is None:
+        raise TrainingError(f"device is {name!r:.40}; expected cpu, cuda or mps")
+    return Processes.of_environment(name)
 
 
 def _train(
@@ -75,6 +84,7 @@ def _train(
     torch.set_float32_matmul_precision("highest")
     found = _opened(data)
     found[0][0].check(vocab_size=config.network.vocab_size)
+    folder = place_of(out, "the run's folder")
     chosen = precision.choose(processes.device, config.dtype)
     gpt = GPT(config.network, activations=chosen.dtype, dropout=config.dropout).to(processes.device)
     groups = parameter_groups(config.network, config)
@@ -83,7 +93,7 @@ def _train(
                     processes_rank=processes.rank, processes_size=processes.size)
     facts = {"stage": stage, "recipe": recipe, "data": [[str(shard.folder), times] for shard, times in found],
              "start": str(start) if start is not None else None}
-    run = Run(Path(out).expanduser(), config, facts, warn_on_stderr, processes)
+    run = Run(folder, config, facts, warn_on_stderr, processes)
     with run.held():
         saved = run.newest()
         if saved is not None:
@@ -91,12 +101,14 @@ def _train(
             optimizer.load_state(as_state(saved.optimizer))
             position = saved.position
         elif start is not None:
-            position = _begin(Path(start), gpt, optimizer, groups, config, goes_on=stage == "base")
+            position = _begin(start, found[0][0], gpt, optimizer, groups, config, goes_on=stage == "base")
         else:
             initialize(gpt, config.seed, config.init)
             position = Position()
         trainer = Trainer(config, gpt, optimizer, loader, processes, position)
         speed = speed_up(gpt, _compile_choice(config), trainer.rows, config.row_tokens)
+        if _is_short(config):
+            speed = "not compiled, the run is short"
         numbers = f"{chosen.reason}, {speed}"
         return Session(run, trainer, position, found, loss, stage, processes, numbers, sinks).train()
 
@@ -110,7 +122,8 @@ def _opened(data: Data) -> list[tuple[Shards, int]]:
 
 
 def _begin(
-    start: Path, gpt: GPT, optimizer: MuonAdamW, groups: Sequence[Group], config: TrainConfig, *, goes_on: bool
+    start: Place, data: Shards, gpt: GPT, optimizer: MuonAdamW, groups: Sequence[Group], config: TrainConfig, *,
+    goes_on: bool,
 ) -> Position:
     """Take the weights of another checkpoint, its optimizer if that is there, and its step if the run `goes_on`."""
     opened = checkpoint.open(checkpoint.resolve(start))
@@ -118,8 +131,12 @@ def _begin(
     if different:
         raise TrainingError(f"{start} is a network with another {', '.join(different)} than the one to train; give the "
                             "same numbers")
+    if opened.tokenizer_path is not None:
+        data.check(Tokenizer.load(opened.tokenizer_path))
     gpt.load(opened.tensors)
     step = opened.meta.get("step", 0)
+    if type(step) is not int:
+        raise TrainingError(f"{start} stands at step {step!r:.40}; expected a whole number, get an intact copy")
     if (opened.path / OPTIMIZER).is_file():
         optimizer.load_state(as_state(read_saved(opened.path).optimizer))
     elif opened.format == "nanochat" and any(opened.path.glob(f"optim_{step:06d}*.pt")):
@@ -127,8 +144,8 @@ def _begin(
         optimizer.load_state(upstream_optimizer.read(files, config.network, groups))
     if not goes_on:
         return Position()
-    if type(step) is not int or not 0 <= step < config.steps:
-        raise TrainingError(f"{start} stands at step {step!r:.40}, the run ends at {config.steps}; give more steps")
+    if not 0 <= step < config.steps:
+        raise TrainingError(f"{start} stands at step {step}, the run ends at {config.steps}; give more steps")
     return Position(step=step, tokens=step * config.batch_tokens)
 
 
@@ -136,8 +153,13 @@ def _compile_choice(config: TrainConfig) -> Literal["auto", "on", "off"]:
     """Compiling takes most of a minute: a short run goes without. The same for every session of a run, so that it
     repeats itself to the bit.
     """
+    return "off" if _is_short(config) else config.compile
+
+
+def _is_short(config: TrainConfig) -> bool:
+    """Whether compiling was left to us, and does not pay."""
     flops = training_flops_per_token(config.network, config.row_tokens) * config.batch_tokens * config.steps
-    return "off" if config.compile == "auto" and flops < _LONG_RUN_FLOPS else config.compile
+    return config.compile == "auto" and flops < _LONG_RUN_FLOPS
 
 
 def _best_device() -> str:

@@ -20,6 +20,7 @@ from pynanochat.chat import Message
 from pynanochat.errors import DataError
 from pynanochat.train.characters import whole_characters
 from pynanochat.train.conversations import messages_of
+from pynanochat.train.place import place_of
 
 PASSAGE_CHARS = 4_000  # a long .txt is cut at the first blank line after so many
 END_OF_TEXT = "<|endoftext|>"  # alone on a line of a .txt it ends a document, as in GPT-2's files and TinyStories
@@ -57,7 +58,7 @@ def documents(
 
 def files(path: str | os.PathLike[str]) -> list[Path]:
     """The files of texts under a path, sorted by name; `DataError` where there are none."""
-    place = Path(path).expanduser()
+    place = place_of(path, "the path of texts")
     try:
         mode = place.stat().st_mode
     except (OSError, ValueError) as error:

@@ -25,6 +25,7 @@ from pynanochat.train.texts import Document
 _BATCH_DOCUMENTS = 256  # that travel to a process together
 _BATCH_CHARS = 1 << 19
 _MAX_TOKENS = 1 << 40
+_MAX_PROCESSES = 1024
 
 _Batch = tuple[NDArray[Any], NDArray[np.int64], dict[int, NDArray[np.uint8]], list[int]]  # tokens, where they part, ...
 
@@ -68,7 +69,9 @@ def encode_all(documents: Iterable[Document], tokenizer: Tokenizer, processes: i
 
     Other processes are started afresh, so a script that asks for them needs its `if __name__ == "__main__":`.
     """
-    if processes < 2:
+    if type(processes) is not int or not 1 <= processes <= _MAX_PROCESSES:
+        raise TrainingError(f"processes is {processes!r:.40}; expected a whole number, 1 to {_MAX_PROCESSES:,}")
+    if processes == 1:
         for document in documents:
             yield encode(document, tokenizer)
         return

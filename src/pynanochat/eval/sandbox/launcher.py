@@ -146,7 +146,7 @@ def drop_rights() -> None:
         with contextlib.suppress(OSError):  # at the first that the kernel does not know, or not ours to drop
             for capability in range(64):
                 call("prctl", BOUNDING_DROP, capability, 0, 0, 0)
-        call("capset", struct.pack("=Ii", 0x20080522, 0), bytes(24))
+    call("capset", struct.pack("=Ii", 0x20080522, 0), bytes(24))
 
 
 def limit(settings: dict[str, int]) -> None:

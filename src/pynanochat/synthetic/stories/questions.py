@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pynanochat.chat import Message
 from pynanochat.synthetic.choices import Choices
+from pynanochat.synthetic.commitment import Committed
 from pynanochat.synthetic.sample import Question
 from pynanochat.synthetic.stories.answers import Right, content, words_of
 from pynanochat.synthetic.stories.details import NUMBERS
@@ -242,5 +243,6 @@ def questions(seed: int | str | Choices, n: int = 100) -> list[Question]:
                 {"role": "assistant", "content": story.text},
                 {"role": "user", "content": one.question},
             )
-        made.append(Question(kind=f"story {kind}", messages=messages, answer=one.key, check=one.right))
+        made.append(Question(kind=f"story {kind}", messages=messages, answer=one.key,
+                             check=Committed(one.right, one.answer)))
     return made
