@@ -149,9 +149,9 @@ def test_only_the_first_of_torchruns_processes_speaks(
     outcome = session.Outcome(tmp_path, None, 1, True, 0, None)
     running = train_options.TrainRunning()
     monkeypatch.setenv("RANK", "1")
-    assert train_options.told(outcome, json=True) == 0
+    assert train_options.ended(outcome, json=True) == 0
     assert train_options.sinks(running, tmp_path, config()) == []
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("RANK", "0")
-    assert train_options.told(outcome, json=True) == 0
+    assert train_options.ended(outcome, json=True) == 0
     assert json.loads(capsys.readouterr().out)["finished"] is True

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from pynanochat.cli.options import Json
 from pynanochat.cli.terminal import say
-from pynanochat.cli.train_options import TrainRunning, settle_threads, sinks, told
+from pynanochat.cli.train_options import TrainRunning, ended, settle_threads, sinks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,4 +45,4 @@ def bundled(
                    sft={} if sft_steps is None else {"steps": sft_steps})
     if outcome.finished:
         say(f"measure it: nanochat eval {out / 'model'} --suite bundled", "dim")
-    return told(outcome, json=json)
+    return ended(outcome, json=json)

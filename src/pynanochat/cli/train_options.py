@@ -117,7 +117,7 @@ def _speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def told(outcome: Outcome, *, json: bool) -> int:
+def ended(outcome: Outcome, *, json: bool) -> int:
     """Say how a session of training ended; the exit code of the command."""
     if not _speaks():
         pass

@@ -15,9 +15,9 @@ from pynanochat.cli.train_options import (
     RunFolder,
     TrainRunning,
     data_of,
+    ended,
     settle_threads,
     sinks,
-    told,
 )
 from pynanochat.errors import RequestError
 
@@ -54,5 +54,5 @@ def pretrain(
     config = replace(config, **changes.given())
     from pynanochat.train.stages import pretrain as train
 
-    return told(train(config, data=folders, out=out, start=start, recipe=recipe or f"depth {depth}",
+    return ended(train(config, data=folders, out=out, start=start, recipe=recipe or f"depth {depth}",
                       device=running.device, sinks=sinks(running, Path(out), config)), json=json)

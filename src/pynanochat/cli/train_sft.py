@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -15,10 +15,14 @@ from pynanochat.cli.train_options import (
     RunFolder,
     TrainRunning,
     data_of,
+    ended,
     settle_threads,
     sinks,
-    told,
 )
+from pynanochat.errors import TrainingError
+
+if TYPE_CHECKING:
+    from pynanochat.train.config import TrainConfig
 
 
 def sft(
@@ -36,22 +40,36 @@ def sft(
     Ctrl-C saves and leaves; the same command goes on.
     """
     from pynanochat import checkpoint
-    from pynanochat.checkpoint import json_file, run_folder
+    from pynanochat.checkpoint import run_folder
     from pynanochat.train import recipes, shards
     from pynanochat.train.config import TrainConfig
 
     settle_threads(running)
     folders, given = data_of(data), changes.given()
-    place = checkpoint.resolve(start)
-    if run_folder.is_run(place):
-        before = TrainConfig.from_dict(json_file.read(place / run_folder.RUN).get("config", {}))
+    if run_folder.is_run(Path(out)):  # goes on, whatever has become of where it started
+        config = replace(_settings(Path(out)), **given)
     else:
-        network, sizes = checkpoint.open(place).config, ("batch_tokens", "row_tokens")
-        before = TrainConfig(network=network, steps=1, **{name: given[name] for name in sizes if name in given})
-    tokens = sum(shards.open(folder).split("train").tokens * times for folder, times in folders)
-    batch = given.get("batch_tokens", before.batch_tokens)
-    config = replace(recipes.sft(before, steps=max(1, -(-tokens // batch))), **given)
+        place = checkpoint.resolve(start)
+        if run_folder.is_run(place):
+            before = _settings(place)
+        else:
+            network, sizes = checkpoint.open(place).config, ("batch_tokens", "row_tokens")
+            before = TrainConfig(network=network, steps=1, **{name: given[name] for name in sizes if name in given})
+        tokens = sum(shards.open(folder).split("train").tokens * times for folder, times in folders)
+        batch = given.get("batch_tokens", before.batch_tokens)
+        config = replace(recipes.sft(before, steps=max(1, -(-tokens // batch))), **given)
     from pynanochat.train.stages import sft as train
 
-    return told(train(config, start=start, data=folders, out=out, recipe="sft", device=running.device,
+    return ended(train(config, start=start, data=folders, out=out, recipe="sft", device=running.device,
                       sinks=sinks(running, Path(out), config)), json=json)
+
+
+def _settings(run: Path) -> TrainConfig:
+    """The settings of a run; `TrainingError` where its folder does not tell them."""
+    from pynanochat.checkpoint import json_file, run_folder
+    from pynanochat.train.config import TrainConfig
+
+    try:
+        return TrainConfig.from_dict(json_file.read(run / run_folder.RUN).get("config", {}))
+    except TrainingError as error:
+        raise TrainingError(f"{run / run_folder.RUN}: {error}; it is damaged, or of another version") from None

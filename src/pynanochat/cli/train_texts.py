@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,8 +38,9 @@ def train_texts(
     if out.suffix != ".jsonl":
         raise RequestError(f"{out} is no name for the texts; expected one that ends in .jsonl")
     written, bits, size, place = 0, 0.0, 0, 0
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        with out.open("w", encoding="utf-8") as file:
+        with beside.open("w", encoding="utf-8") as file:
             while written < count:
                 sample = mixture.document(seed, place)
                 place += 1
@@ -48,8 +50,11 @@ def train_texts(
                 written += 1
                 bits += sample.bits
                 size += len(mixture.text_of(sample).encode("utf-8"))
+        beside.replace(out)
     except OSError as error:
         raise RequestError(f"{out} cannot be written: {error.strerror or error}") from None
+    finally:
+        beside.unlink(missing_ok=True)
     if json:
         emit({"path": str(out), "texts": written, "bytes": size, "bits_per_byte": bits / size})
     else:

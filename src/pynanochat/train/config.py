@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pynanochat.config import GPTConfig
 from pynanochat.errors import TrainingError
 
+_MOST_BATCH_TOKENS = 1 << 27  # far above any good batch, and small enough to lie in memory
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
@@ -70,9 +71,9 @@ class TrainConfig:
         whole = ("steps", "batch_tokens", "rows", "row_tokens", "keep_last")
         for name in (*whole, "seed", "warmup_steps", "eval_every", "eval_tokens", "save_every"):
             value = getattr(self, name)
-            if type(value) is not int or value < (1 if name in whole else 0) or value > 1 << 50:
-                raise TrainingError(f"{name} is {value!r}; expected a whole number"
-                                    f"{', 1 or more' if name in whole else ''}")
+            least, most = int(name in whole), _MOST_BATCH_TOKENS if name in ("batch_tokens", "row_tokens") else 1 << 50
+            if type(value) is not int or not least <= value <= most:
+                raise TrainingError(f"{name} is {value!r:.40}; expected a whole number, {least} to {most:,}")
         for name in ("embedding_lr", "unembedding_lr", "matrix_lr", "scalar_lr", "weight_decay", "warmdown_ratio",
                      "final_lr_frac", "start_lr_frac", "dropout"):
             value = getattr(self, name)
