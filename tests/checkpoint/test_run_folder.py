@@ -122,14 +122,12 @@ def test_a_checkpoint_that_vanishes_while_it_is_read(run):
     assert (opened.path, notes) == (folder(run, 40), ())
 
 
-def test_a_checkpoint_with_the_trainers_files_can_be_replaced(run):
+def test_a_checkpoint_with_the_trainers_files_is_not_replaced(run):
     place = folder(run, 30)
     (place / "optimizer.safetensors").write_bytes(b"state")
-    checkpoint.save(place, config=CONFIG, tensors=random_tensors(CONFIG, 1))
-    assert sorted(path.name for path in place.iterdir()) == ["config.json", "model.safetensors"]
-    (place / "notes.txt").write_text("mine")
-    with pytest.raises(CheckpointError, match=r"notes\.txt"):
+    with pytest.raises(CheckpointError, match=r"optimizer\.safetensors.* would be lost"):
         checkpoint.save(place, config=CONFIG, tensors=random_tensors(CONFIG, 1))
+    assert (place / "optimizer.safetensors").read_bytes() == b"state"
 
 
 def test_commands_take_a_run(run, tmp_path, capsys):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
+import own_loop
 import pytest
 
 import pynanochat as nc
@@ -40,7 +41,7 @@ def play(llm: nc.LLM, scenario: Scenario, **options: Any) -> None:
         async with running(llm, **options) as thread:
             await asyncio.wait_for(scenario(thread), 60)
 
-    asyncio.run(main())
+    own_loop.run(main())
     scheduler = llm.engine.scheduler
     assert not scheduler.running
     assert not scheduler.waiting
@@ -186,8 +187,8 @@ def test_stop_waits_for_what_runs_then_cancels_it(llm: nc.LLM) -> None:
             thread.ask([asked(llm, "Once")])
         return (await task)[0].finish_reason
 
-    assert asyncio.run(main(40, 30.0)) in ("length", "stop")
-    assert asyncio.run(main(400, 0.0)) == "cancelled"
+    assert own_loop.run(main(40, 30.0)) in ("length", "stop")
+    assert own_loop.run(main(400, 0.0)) == "cancelled"
 
 
 def test_an_engine_that_breaks_fails_all_and_says_so(llm: nc.LLM, monkeypatch: pytest.MonkeyPatch) -> None:

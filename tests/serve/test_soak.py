@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+import own_loop
 import pytest
 
 pytest.importorskip("uvicorn", reason="the serve extra is not installed")
@@ -70,7 +71,7 @@ def test_32_streaming_clients_for_so_many_seconds(count: int) -> None:
         return sum(await asyncio.gather(*(client(server, first, until) for first in range(32))))
 
     with serving() as server:
-        answered = asyncio.run(load(server))
+        answered = own_loop.run(load(server))
         assert answered >= 32
         wait_for(lambda: nothing_left(server))
 
@@ -110,11 +111,11 @@ def test_so_many_clients_that_leave_keep_nothing(count: int) -> None:
             await asyncio.gather(*(leave(server, seed) for seed in range(first, min(first + 25, count))))
 
     with serving() as server:
-        asyncio.run(streamed_once(server))
+        own_loop.run(streamed_once(server))
         before = server.descriptors()
-        asyncio.run(crowd(server))
+        own_loop.run(crowd(server))
         wait_for(lambda: nothing_left(server) and server.descriptors() <= before)
-        asyncio.run(streamed_once(server))
+        own_loop.run(streamed_once(server))
 
 
 async def streamed_once(server: Served) -> None:
@@ -140,9 +141,9 @@ def test_memory_stays_over_so_many_requests(count: int) -> None:
             await asyncio.gather(*(one(server, seed) for seed in range(start, min(start + 16, last))))
 
     with serving("--cache-mib", "8") as server:  # which the warm-up fills
-        asyncio.run(requests(server, 0, max(count // 10, 200)))
+        own_loop.run(requests(server, 0, max(count // 10, 200)))
         before = server.resident_bytes()
-        asyncio.run(requests(server, max(count // 10, 200), count))
+        own_loop.run(requests(server, max(count // 10, 200), count))
         grown = server.resident_bytes() - before
         assert grown <= 16 << 20, f"{grown / 2**20:.1f} MiB more after {count} requests"
 
@@ -163,5 +164,5 @@ def test_so_many_sigterms_cut_no_stream(count: int) -> None:
 
     for attempt in range(count):
         with serving() as server:
-            asyncio.run(main(server, 0.1 * random.Random(attempt).random()))
+            own_loop.run(main(server, 0.1 * random.Random(attempt).random()))
             assert server.process.wait(10) == 0

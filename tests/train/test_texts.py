@@ -123,7 +123,8 @@ def test_what_is_broken(tmp_path, name):
 
 
 def test_paths_that_hold_no_text(tmp_path):
-    for path, message in ((tmp_path, "holds no text"), (tmp_path / "none.txt", "No such file"), ("a\0b", "a path holds no NUL")):
+    cases = ((tmp_path, "holds no text"), (tmp_path / "none.txt", "No such file"), ("a\0b", "a path holds no NUL"))
+    for path, message in cases:
         with pytest.raises(DataError, match=message):
             documents([path])
     with pytest.raises(DataError, match="no paths"):

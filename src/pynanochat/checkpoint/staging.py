@@ -24,8 +24,7 @@ from pynanochat.checkpoint.place import place_of
 from pynanochat.errors import CheckpointError, NanochatError
 
 _OURS = re.compile(r"config\.json|generation_config\.json|model\.safetensors|model\.mpk|tokenizer\.(json|pkl)|"
-                   r"token_bytes\.pt|model_\d+\.pt|meta_\d+\.json|training\.json|optimizer\.safetensors|"
-                   r"optim_\d+_rank\d+\.pt")
+                   r"token_bytes\.pt|model_\d+\.pt|meta_\d+\.json")
 _WEIGHTS = re.compile(r"model\.safetensors|model\.mpk|model_\d+\.pt")
 _ABANDONED = 24 * 60 * 60.0  # seconds since anything in a stage folder changed
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux fcntl.h, fs.h

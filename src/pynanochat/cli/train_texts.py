@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from pynanochat.checkpoint.place import place_of
 from pynanochat.cli.options import Json
 from pynanochat.cli.terminal import amount, emit, say
 from pynanochat.errors import RequestError
@@ -30,6 +29,7 @@ def train_texts(
 
     They belong to nobody. A line is an object with "text", or with "messages" as nanochat has them.
     """
+    from pynanochat.checkpoint.place import place_of
     from pynanochat.synthetic import mixture
 
     if count < 1:

@@ -150,6 +150,7 @@ class Run:
         """
         meta = {"step": position.step, "val_bpb": position.bpb, "tokens": position.tokens}
         target = run_folder.folder_of(self.folder, position.step)
+        _remove(target)  # of a later life of this run, that was damaged and passed over
         checkpoint.save(target, config=self.config.network, tensors=tensors, tokenizer=tokenizer, meta=meta,
                         beside=lambda folder: _write_training(folder, position, optimizer))
         self._prune(position)
@@ -162,11 +163,15 @@ class Run:
             kept.add(position.best_step)
         for step in steps:
             if step not in kept:
-                place = run_folder.folder_of(self.folder, step)
-                gone = place.with_name(f".{place.name}.gone")
-                with contextlib.suppress(OSError):
-                    place.rename(gone)  # a reader sees a whole folder or none
-                shutil.rmtree(gone, ignore_errors=True)
+                _remove(run_folder.folder_of(self.folder, step))
+
+
+def _remove(place: Path) -> None:
+    """Take a checkpoint away; a reader sees a whole folder or none."""
+    gone = place.with_name(f".{place.name}.gone")
+    with contextlib.suppress(OSError):
+        place.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def as_state(tensors: Mapping[str, Tensor]) -> dict[str, torch.Tensor]:
