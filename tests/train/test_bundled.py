@@ -38,7 +38,7 @@ def test_from_nothing_to_a_model(tmp_path: Path) -> None:
     assert outcome.finished
     llm = nc.load(tmp_path / "model")
     assert llm.config.vocab_size == 400
-    assert llm.chat(max_tokens=5).send("Hello!").tokens
+    assert llm.chat(max_tokens=5, seed=0).send("Hello!").usage.prompt_tokens > 3
     before = (tmp_path / "model" / "model.safetensors").read_bytes()
     assert bundled.make(tmp_path, say=said.append, base=SMALL, sft=SMALL).finished
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
