@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynanochat.chat import render_conversation
+from pynanochat.checkpoint import staging
 from pynanochat.checkpoint.staging import HashingFile
 from pynanochat.errors import DataError
 from pynanochat.tokenizer import Tokenizer
@@ -172,7 +173,8 @@ def test_a_full_disk_or_a_failed_renaming_changes_nothing(tmp_path, tokenizer, m
                                           (os, "rename", fails, "Input/output error")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, failing)
-            with pytest.raises(DataError, match=f"was not written: {message}"):
+            patch.setattr(staging, "_exchange", lambda *_: False)  # as where the system cannot swap two names
+            with pytest.raises(DataError, match=f"was not saved: {message}"):
                 shards.write(tmp_path / "d", stories(20), tokenizer)
         assert digests(tmp_path / "d") == before
         assert [path.name for path in tmp_path.iterdir()] == ["d"]

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,40 @@ _ABANDONED = 24 * 60 * 60.0  # seconds since anything in a stage folder changed
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # Linux fcntl.h, fs.h
 
 
+def check_checkpoint(target: Path) -> None:
+    """Raise `CheckpointError` unless nothing is lost when a checkpoint takes the place of `target`.
+
+    That is where there is none, or an empty folder, or one that holds one checkpoint and nothing else.
+    """
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise CheckpointError(f"{target} is a file; give the name of a folder to save to")
+    names = sorted(entry.name for entry in target.iterdir())
+    foreign = [name for name in names if not _OURS.fullmatch(name) or (target / name).is_dir()]
+    weights = [name for name in names if _WEIGHTS.fullmatch(name)]
+    if foreign:
+        raise CheckpointError(f"{target} holds {foreign[0]!r}, which is no part of a checkpoint and would be lost; "
+                              "save to a new folder")
+    if len(weights) > 1:
+        raise CheckpointError(f"{target} holds {len(weights)} sets of weights, which would be lost; "
+                              "save to a new folder")
+    if names and not weights:
+        raise CheckpointError(f"{target} holds {names[0]!r} but no weights; save to a new folder")
+
+
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(
+    path: str | os.PathLike[str], check: Callable[[Path], None] = check_checkpoint
+) -> Iterator[Path]:
     """A new empty folder that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    An existing folder is replaced only if it is empty or holds one checkpoint and nothing else. `CheckpointError` says
-    what failed, and where.
+    `check` refuses a target that must not be replaced. `CheckpointError` says what failed, and where.
     """
     target = place_of(path, "the folder to save to")
     try:
         target = target.resolve()
-        _check_target(target)
+        check(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
         stage = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
@@ -102,24 +125,6 @@ def _age(folder: Path) -> float:
         return 0.0
 
 
-def _check_target(target: Path) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise CheckpointError(f"{target} is a file; give the name of a folder to save to")
-    names = sorted(entry.name for entry in target.iterdir())
-    foreign = [name for name in names if not _OURS.fullmatch(name) or (target / name).is_dir()]
-    weights = [name for name in names if _WEIGHTS.fullmatch(name)]
-    if foreign:
-        raise CheckpointError(f"{target} holds {foreign[0]!r}, which is no part of a checkpoint and would be lost; "
-                              "save to a new folder")
-    if len(weights) > 1:
-        raise CheckpointError(f"{target} holds {len(weights)} sets of weights, which would be lost; "
-                              "save to a new folder")
-    if names and not weights:
-        raise CheckpointError(f"{target} holds {names[0]!r} but no weights; save to a new folder")
-
-
 def _swap(stage: Path, target: Path) -> Path:
     """Put `stage` in the place of `target`, and say where that is now, if there was one."""
     if not target.exists():
@@ -129,8 +134,9 @@ def _swap(stage: Path, target: Path) -> Path:
         os.rename(target, aside)
         try:
             os.rename(stage, target)
-        except OSError:
-            os.rename(aside, target)
+        except BaseException:  # Ctrl-C as well
+            if not target.exists():
+                os.rename(aside, target)
             raise
         return aside
     return stage

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynanochat.checkpoint import json_file, safetensors_file
+from pynanochat.checkpoint import json_file, safetensors_file, staging
 from pynanochat.checkpoint.staging import HashingFile
 from pynanochat.errors import CheckpointError, DataError
 from pynanochat.tensor import Tensor
@@ -165,34 +163,17 @@ def stored(tokens: NDArray[Any]) -> Tensor:
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends well, and vanishes when it does not."""
-    if not target.name:
-        raise DataError(f"{target} holds other files, which would be lost; give a new folder")
-    stage = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
-    aside = stage.with_name(stage.name.replace(".new-", ".old-"))
     try:
-        _check_target(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stage.mkdir()
-        yield stage
-        for path in (*stage.iterdir(), stage):
-            _sync(path)
-        if target.exists():
-            os.rename(target, aside)
-        try:
-            os.rename(stage, target)
-        except BaseException:  # Ctrl-C as well
-            if aside.exists() and not target.exists():
-                os.rename(aside, target)
-            raise
-        _sync(target.parent)
-    except (OSError, CheckpointError) as error:
-        raise DataError(f"{target} was not written: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        for folder in (stage, aside):
-            shutil.rmtree(folder, ignore_errors=True)
+        with staging.replacing(target, _check_target) as stage:
+            yield stage
+    except CheckpointError as error:
+        raise DataError(str(error)) from None
 
 
 def _check_target(target: Path) -> None:
+    """Raise `DataError` unless it is new, empty, or holds shards alone."""
+    if not target.name:
+        raise DataError(f"{target} holds other files, which would be lost; give a new folder")
     if not target.exists():
         return
     if not target.is_dir():
@@ -202,13 +183,3 @@ def _check_target(target: Path) -> None:
     ours = INDEX in names and FORMAT.encode("ascii") in (target / INDEX).read_bytes()[:200]
     if foreign or (names and not ours):
         raise DataError(f"{target} holds {(foreign or names)[0]!r:.60}, which would be lost; give a new folder")
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
