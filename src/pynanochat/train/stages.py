@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from pynanochat import checkpoint
+from pynanochat.backends.torch.device import gpu
 from pynanochat.checkpoint.checkpoint import differences
 from pynanochat.checkpoint.place import place_of
 from pynanochat.distributed.processes import Processes
@@ -69,7 +70,7 @@ def _processes(given: Processes | None, device: str | None) -> AbstractContextMa
     """The processes that train; those that were given are not closed."""
     if given is not None:
         return nullcontext(given)
-    name = device or _best_device()
+    name = device or gpu() or "cpu"
     if name == "mps" and not torch.backends.mps.is_available():
         raise TrainingError("torch finds no Apple GPU; train on the CPU")
     if re.fullmatch(r"(cpu|cuda|mps)(:\d{1,3})?", name) is None:
@@ -106,9 +107,8 @@ def _train(
             initialize(gpt, config.seed, config.init)
             position = Position()
         trainer = Trainer(config, gpt, optimizer, loader, processes, position)
-        speed = speed_up(gpt, _compile_choice(config), trainer.rows, config.row_tokens)
-        if _is_short(config):
-            speed = "not compiled, the run is short"
+        speed = ("not compiled, the run is short" if _is_short(config)
+                 else speed_up(gpt, config.compile, trainer.rows, config.row_tokens))
         numbers = f"{chosen.reason}, {speed}"
         return Session(run, trainer, position, found, loss, stage, processes, numbers, sinks).train()
 
@@ -149,18 +149,10 @@ def _begin(
     return Position(step=step, tokens=step * config.batch_tokens)
 
 
-def _compile_choice(config: TrainConfig) -> Literal["auto", "on", "off"]:
-    """Compiling takes most of a minute: a short run goes without. The same for every session of a run, so that it
-    repeats itself to the bit.
-    """
-    return "off" if _is_short(config) else config.compile
-
-
 def _is_short(config: TrainConfig) -> bool:
-    """Whether compiling was left to us, and does not pay."""
+    """Whether compiling, which takes most of a minute, was left to us and does not pay.
+
+    The same for every session of a run, so that it repeats itself to the bit.
+    """
     flops = training_flops_per_token(config.network, config.row_tokens) * config.batch_tokens * config.steps
     return config.compile == "auto" and flops < _LONG_RUN_FLOPS
-
-
-def _best_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
