@@ -18,7 +18,7 @@ def depth(layers: int, *, vocab_size: int = 32768, **changes: Any) -> TrainConfi
 
 
 def tiny(*, vocab_size: int = 1024, **changes: Any) -> TrainConfig:
-    """A network of about a million parameters that learns a megabyte of text in two minutes on two cores."""
+    """A network of about a million parameters that learns a megabyte of text on a laptop."""
     network = GPTConfig(sequence_len=256, vocab_size=vocab_size, n_layer=4, n_head=4, n_kv_head=2, n_embd=128,
                         window_pattern="L")
     return replace(TrainConfig(
