@@ -56,7 +56,16 @@ def documents(seed: int, count: int, *, first: int = 0) -> Iterator[Sample]:
 
 def document(seed: int, place: int) -> Sample:
     """Sample number `place` of this seed."""
-    choices = Choices(f"{seed} {place}")
+    return drawn(Choices(seed_of(seed, place)))
+
+
+def seed_of(seed: int, place: int) -> str:
+    """What the choices of sample number `place` depend on."""
+    return f"{seed} {place}"
+
+
+def drawn(choices: Choices) -> Sample:
+    """A sample of the mixture by these choices."""
     kind = choices.one(_KINDS, _KIND_WEIGHTS)
     if kind in ("story", "story_text"):
         return _story(choices, kind)
