@@ -40,9 +40,13 @@ def bundled(
     def watch(folder: Path, config: TrainConfig) -> Sequence[Sink]:
         return sinks(running, folder, config)
 
-    outcome = make(out, texts=texts, processes=cores(), device=running.device, say=lambda text: say(text, "dim"),
-                   watch=watch, base={} if steps is None else {"steps": steps},
-                   sft={} if sft_steps is None else {"steps": sft_steps})
+    try:
+        outcome = make(out, texts=texts, processes=cores(), device=running.device, say=lambda text: say(text, "dim"),
+                       watch=watch, base={} if steps is None else {"steps": steps},
+                       sft={} if sft_steps is None else {"steps": sft_steps})
+    except KeyboardInterrupt:  # between two stages, or a second one in them
+        say("stopped; the same command goes on with what is done")
+        raise
     if outcome.finished:
         say(f"measure it: nanochat eval {out / 'model'} --suite bundled", "dim")
     return ended(outcome, json=json)

@@ -53,7 +53,11 @@ def train_data(
             say(f"{done:,} documents, {amount(tokens)} tokens, {amount(tokens / (now - began))} tokens/s ...", "dim")
 
     found = documents(paths, key=key, separator=unescaped(separator))
-    index = shards.write(out, found, words, val_share=val_share, processes=processes, progress=progress)
+    try:
+        index = shards.write(out, found, words, val_share=val_share, processes=processes, progress=progress)
+    except KeyboardInterrupt:
+        say(f"stopped; {out} is as it was before")
+        raise
     seconds = time.monotonic() - began
     splits = {name: _sums(index, name) for name in ("train", "val")}
     total = sum(split["tokens"] for split in splits.values())

@@ -7,13 +7,11 @@ Every step that is done is left as it is, so that the same command goes on where
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from pynanochat.train.config import TrainConfig
 from pynanochat.train.session import Outcome
 from pynanochat.train.sinks import Sink
 from pynanochat.train.texts import Document
+from pynanochat.train.workers import in_order
 
 VOCAB_SIZE = 4096
 _TOKENIZER_SAMPLES = 60_000  # some 35 MB
@@ -64,21 +63,15 @@ def make(
     if outcome.finished:
         opened = checkpoint.open(out / "sft", step=tuning.steps)
         checkpoint.save(out / "model", config=opened.config, tensors=opened.tensors, tokenizer=tokenizer,
-                        meta=opened.meta, quantize="q8")
+                        meta=opened.meta, dtype="bfloat16", quantize="q8")
         say(f"made {out / 'model'}")
     return outcome
 
 
-def samples(seed: int, processes: int = 1) -> Iterator[Sample]:
+def samples(seed: int, processes: int = 1) -> Generator[Sample, None, None]:
     """The samples of a seed in their order without end, made by so many processes."""
-    if processes == 1:
-        yield from itertools.chain.from_iterable(map(partial(_made, seed), itertools.count()))
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = deque(pool.submit(_made, seed, chunk) for chunk in range(2 * processes))
-        for chunk in itertools.count(2 * processes):
-            yield from waiting.popleft().result()
-            waiting.append(pool.submit(_made, seed, chunk))
+    with contextlib.closing(in_order(partial(_made, seed), itertools.count(), processes)) as made:
+        yield from itertools.chain.from_iterable(made)
 
 
 def _made(seed: int, chunk: int) -> list[Sample]:
@@ -125,10 +118,11 @@ def _shards(
     def documents() -> Iterator[Document]:
         for source, sample in ready_texts.documents(texts) if texts is not None else ():
             yield Document(text=sample.text, messages=sample.messages, source=source.name)
-        for sample in samples(_SEEDS[name], processes):
+        for sample in made_up:
             if made >= wanted:
                 return
             if name == "data" or sample.messages is not None:
                 yield _document(sample)
 
-    shards.write(folder, documents(), tokenizer, val_share=0.005, progress=progress)
+    with contextlib.closing(samples(_SEEDS[name], processes)) as made_up:
+        shards.write(folder, documents(), tokenizer, val_share=0.005, progress=progress)

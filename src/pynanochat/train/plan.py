@@ -24,6 +24,9 @@ from pynanochat.train.shards import Shards
 WINDOW_DOCUMENTS = 2048  # that a row's documents are chosen from
 _WINDOW_ROWS = 256  # at least, so that the last row, which may stay half empty, counts little
 _MAX_ROW_TOKENS = 1 << 20
+_MAX_REPEATS = 1e6
+_EPOCH_DOCUMENTS = 1 << 26  # that repeating may make; their order takes some 40 bytes each
+_EPOCH_REPEATS = 16  # which may make more, where there are many documents
 
 Mixture = Shards | Sequence[Shards] | Sequence[tuple[Shards, float]]
 
@@ -51,16 +54,27 @@ class Plan:
             if shards.index.tokenizer_sha256 != self.index.tokenizer_sha256:
                 raise DataError(f"{shards.folder} and {sources[0][0].folder} were made by different tokenizers; write "
                                 "the shards again with one")
-            if type(repeats) not in (int, float) or not 0 <= repeats <= 1e6:
-                raise DataError(f"{shards.folder} is to come {repeats!r} times an epoch; expected a number, 0 or more")
+            if type(repeats) not in (int, float) or not 0 <= repeats <= _MAX_REPEATS:
+                raise DataError(f"{shards.folder} is to come {repeats!r:.40} times an epoch; expected a number, 0 to "
+                                f"{_MAX_REPEATS:,.0f}")
         self.repeats = [float(repeats) for _, repeats in sources]
         self.splits = [shards.split(split) for shards, _ in sources]
+        self._check_size(sources)
         self._first = np.cumsum([0] + [split.documents for split in self.splits]).tolist()
         self._lengths = np.concatenate([split.lengths for split in self.splits])
         self._cuttable = np.concatenate([np.full(split.documents, not split.conversations) for split in self.splits])
         self.places, self.seed = row_tokens + 1, seed
         self._order: tuple[int, NDArray[np.int64]] | None = None
         self.data = _digest(self.repeats, [[file.sha256 for file in split.files] for split in self.splits])
+
+    def _check_size(self, sources: list[tuple[Shards, float]]) -> None:
+        """Raise `DataError` for an epoch that repeating makes too long for the memory."""
+        counts = [split.documents * repeats for split, repeats in zip(self.splits, self.repeats, strict=True)]
+        most = max(_EPOCH_DOCUMENTS, _EPOCH_REPEATS * sum(split.documents for split in self.splits))
+        if sum(counts) > most:
+            shards, repeats = sources[counts.index(max(counts))]
+            raise DataError(f"{shards.folder} is to come {repeats:,} times an epoch, which makes {sum(counts):,.0f} "
+                            f"documents; expected at most {most:,}. Repeat it less: after an epoch comes another one")
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The documents of an epoch in their order."""

@@ -44,10 +44,11 @@ def write(
         raise DataError(f"val_share is {val_share!r}; expected 0 or more and less than 1")
     if type(shard_tokens) is not int or shard_tokens < 1:
         raise DataError(f"shard_tokens is {shard_tokens!r}; expected a whole number, 1 or more")
-    with _replacing(place_of(folder, "the folder to write").resolve()) as stage:
+    with (_replacing(place_of(folder, "the folder to write").resolve()) as stage,
+          contextlib.closing(encode_all(documents, tokenizer, processes)) as encoded):
         writer = _Writer(stage, tokenizer, shard_tokens)
-        for split, encoded in _split(encode_all(documents, tokenizer, processes), val_share):
-            writer.add(split, encoded)
+        for split, one in _split(encoded, val_share):
+            writer.add(split, one)
             if progress is not None:
                 progress(writer.documents, writer.tokens)
         index = writer.end(val_share)

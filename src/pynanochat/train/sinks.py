@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +27,9 @@ class Sink(Protocol):
 
 
 def warn_on_stderr(text: str) -> None:
-    """A line for people."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    """A line for people, if there are any: a stream that nobody reads any more costs the run nothing."""
+    with contextlib.suppress(OSError):
+        print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 class Sinks:
