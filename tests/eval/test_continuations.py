@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pynanochat.errors import ContextError
-from pynanochat.eval.continuations import Continuation, Judged, choose, judge
+from pynanochat.eval.continuations import Continuation, Judged, choose, judge, likeliest
 from pynanochat.sampling import log_softmax
 
 
@@ -40,8 +40,9 @@ def test_sharing_a_prompt_or_a_batch_changes_nothing(story):
     items = [together[:3], together[3:5], together[5:]]
     heard = []
     for batch in (1, 2, 8):
-        found = choose(story, items, batch=batch, progress=lambda done, of: heard.append((done, of)))
+        found, too_long = choose(story, items, batch=batch, progress=lambda done, of: heard.append((done, of)))
         assert [one for item in found for one in item] == alone
+        assert too_long == 0
     assert heard == [(1, 3), (2, 3), (3, 3), (2, 3), (3, 3), (3, 3)]
 
 
@@ -72,7 +73,11 @@ def test_what_is_too_long_is_cropped_in_front_or_refused(tiny):
     assert judge(tiny, [whole])[0].nats == pytest.approx(directly(tiny, whole)[0], rel=1e-6)
     with pytest.raises(ContextError):
         judge(tiny, [one])
+    short = Continuation((1, 2), (3,))
+    assert choose(tiny, [[one, short, one], [short]]) == ([judge(tiny, [whole, short, whole]), judge(tiny, [short])], 1)
 
 
 def test_the_mean_is_per_token():
-    assert Judged((1.0, 2.0, 6.0), (True, False, True)).mean == 3
+    mean = Judged((1.0, 2.0, 6.0), (True, False, True))
+    assert mean.mean == 3
+    assert likeliest([Judged((4.0,), (True,)), mean, Judged((3.0,), (True,))]) == 1

@@ -38,7 +38,7 @@ def test_twenty_two_tasks():
 
 
 def test_the_archive_in_upstreams_order(data):
-    assert len(core.present(data)) == 20
+    assert core.present(data) == ["copa", "winograd", "squad", "coqa"]
     found = core.load(data, ["copa", "squad", "coqa"])
     wanted = list(COPA)
     random.Random(1337).shuffle(wanted)
@@ -50,6 +50,20 @@ def test_the_archive_in_upstreams_order(data):
     assert sorted(item["context"].removeprefix(head) for item in found["coqa"]) == [
         "\n\nFinal question:\nQuestion: Who ran?\nAnswer:",
         "Preceding questions:\nQuestion: Who ran?\nAnswer: a dog\n\nFinal question:\nQuestion: Where?\nAnswer:"]
+
+
+def test_the_makers_files_only_where_the_archive_has_no_others(packed):
+    plain = {name: [{"context": f"{name} {i}", "continuation": "x"} for i in range(4)] for name in ("squad", "coqa")}
+    swag = [{"query": f"Q{i}", "choices": ["a", "b"], "gold": 0} for i in range(4)]
+    files = FILES | {f"eval_data/reading_comprehension/{name}.jsonl": items for name, items in plain.items()} | {
+        "eval_data/language_understanding/hellaswag.jsonl": swag}
+    data = DataFolder(packed(CORE, files).parent)
+    assert core.present(data) == ["hellaswag_zeroshot", "copa", "hellaswag", "winograd", "squad", "coqa"]
+    found = core.load(data, core.present(data))
+    for name, items in (plain | {"hellaswag": swag, "hellaswag_zeroshot": swag}).items():
+        wanted = list(items)
+        random.Random(1337).shuffle(wanted)
+        assert found[name] == wanted
 
 
 def test_upstreams_bundle_comes_first(data):
@@ -107,9 +121,13 @@ def test_missing_and_wrong_files(packed, tmp_path):
     data = DataFolder(packed(CORE, {"eval_data/commonsense_reasoning/copa.jsonl": [{"x": 1}],
                                     "rebuilt/coqa.bigbench.json": "[]", "rebuilt/squad_dev_v1.1.jsonl": [{}]}).parent)
     for name, word in (("copa", "copa, item 1: expected query"), ("coqa", "no CoQA file"), ("squad", "question"),
-                       ("piqa", "no items of piqa")):
+                       ("piqa", "no items of piqa; expected them in eval_data/commonsense_reasoning/piqa"),
+                       ("hellaswag", "no items of hellaswag; .* or name other tasks")):
         with pytest.raises(DataError, match=word):
             core.load(data, [name])
+    (tmp_path / CORE).write_bytes(b"damaged")
+    with pytest.raises(DataError, match="cannot be read"):
+        core.present(DataFolder(tmp_path))
 
 
 def test_letters(story, packed):

@@ -19,6 +19,14 @@ def test_a_text_is_one_document(tmp_path, name, pack):
     assert documents(tmp_path / name) == ["ä b\n\nc\n"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_of_its_own_ends_a_text(tmp_path, end):
+    lines = ["<|endoftext|>", "one", "", "two<|endoftext|>", " <|endoftext|>\t", "<|endoftext|>", " ", "<|endoftext|>",
+             "", "three ", "<|endoftext|>", ""]
+    (tmp_path / "a.txt").write_bytes(end.join(lines).encode())
+    assert documents(tmp_path / "a.txt") == [f"one{end}{end}two<|endoftext|>", "three "]
+
+
 def test_lines_are_documents(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "one\\u2028"}\n\n{"title": "T", "story": "two"}\n')
     assert documents(tmp_path / "a.jsonl") == ["one\u2028", "two"]

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from pynanochat.errors import DataError, RequestError, TokenizerError
-from pynanochat.eval import Catalogue, DataFolder, Score, catalogue, comparison, difference, evaluate, suites
+from pynanochat.eval import Catalogue, DataFolder, Score, catalogue, comparison, core, difference, evaluate, suites
 from pynanochat.eval.report import Facts, Report, differences
 from pynanochat.synthetic.sample import Question
 from pynanochat.tokenizer import Tokenizer
@@ -50,7 +50,7 @@ def test_differences_are_paired_where_they_can_be():
                       ).paired is False
 
 
-def test_names(tmp_path):
+def test_names(tmp_path, packed):
     tasks = Catalogue(DataFolder(tmp_path))
     assert tasks.names(["bundled"]) == list(suites.BUNDLED) == [
         "arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency"]
@@ -63,12 +63,23 @@ def test_names(tmp_path):
         tasks.names([])
     with pytest.raises(DataError, match="llm-foundry"):
         tasks.names(["core"])
-    for name in (catalogue.CORE, catalogue.MMLU, catalogue.GSM8K, catalogue.HUMANEVAL, "tinyshakespeare.txt"):
+    for name in (catalogue.MMLU, catalogue.GSM8K, catalogue.HUMANEVAL, "tinyshakespeare.txt"):
         (tmp_path / name).touch()
+    packed(catalogue.CORE, {f"eval_data/{task.file}": "" for name, task in core.TASKS.items() if name != "arc_easy"})
     everything = tasks.names(["all"])
-    assert len(everything) == 7 + 20 + 4 + 1
-    assert "humaneval" not in everything
+    assert len(everything) == 7 + 21 + 3 + 1
+    assert not {"arc_easy", "chat_arc_easy", "humaneval"} & set(everything)
     assert tasks.names(["texts"]) == ["shakespeare"]
+    packed(catalogue.CORE, {"other/copa.jsonl": ""})
+    assert len(tasks.names(["all"])) == 7 + 2 + 1
+    with pytest.raises(DataError, match=r"holds no task of CORE \(pack .* as eval_data/"):
+        tasks.names(["core"])
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, "2"])
+def test_how_many_items(tiny, most):
+    with pytest.raises(RequestError, match=f"at most {most!r} items of a task; expected 1 or more"):
+        evaluate(tiny, ["facts"], max_per_task=most, progress=lambda *_: pytest.fail("something was measured"))
 
 
 def test_missing_files_are_told_before_anything_runs(tiny, tmp_path):

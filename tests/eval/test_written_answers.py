@@ -65,9 +65,6 @@ def test_suites(story, monkeypatch):
 
 
 def test_the_suites_are_the_generators():
-    from pynanochat.synthetic.suites import SUITES
-
-    assert suites.BUNDLED == SUITES
     found = suites.questions("arithmetic", 3)
     assert len(found) == 3
     assert all(one.messages[-1]["role"] == "user" for one in found)

@@ -65,15 +65,15 @@ def test_books_come_in_chunks_of_whole_paragraphs_but_for_the_last_two(
     assert all(len(chunk) <= 1850 for chunk in chunks)
     assert all(chunk.endswith("and ends.") for chunk in chunks)
     assert {chunk[0] for chunk in chunks} == {"a", "b", "P"}
-    held = ready_texts.held_out_texts(tmp_path)
-    assert {text[0] for text in held["books"]} == {"c", "d", "P"}
+    held = ready_texts.held_out_texts(tmp_path, "books")
+    assert {text[0] for text in held} == {"c", "d", "P"}
 
 
 def test_fifty_stories_are_kept_for_measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"title": f"Story {i}", "text": f"Once there was number {i}."} for i in range(60)]
     put(tmp_path, monkeypatch, stories=rows)
     trained = {sample.text for _, sample in ready_texts.documents(tmp_path)}
-    kept = ready_texts.held_out_texts(tmp_path)["stories"]
+    kept = ready_texts.held_out_texts(tmp_path, "stories")
     assert len(trained) == 10
     assert len(kept) == 50
     assert not any(any(text in (one or "") for one in trained) for text in kept)

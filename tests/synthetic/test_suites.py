@@ -1,4 +1,4 @@
-"""Suites: as many questions as asked for, the same ones each time, all of them held out."""
+"""Suites: as many questions as asked for, the same ones each time, held out where they say so."""
 
 from __future__ import annotations
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pynanochat.chat import apply_chat_template
-from pynanochat.errors import RequestError
+from pynanochat.errors import DataError, RequestError
 from pynanochat.eval import core, gsm8k, humaneval, letters, sandbox, suites
 from pynanochat.eval.bits_per_byte import bits_per_byte
-from pynanochat.eval.data_folder import CORE, GSM8K, HUMANEVAL, MMLU, DataFolder, documents, text_file
+from pynanochat.eval.data_folder import CORE, GSM8K, HUMANEVAL, MMLU, SOURCES, DataFolder, documents, text_file
 from pynanochat.eval.few_shot import Item
 from pynanochat.eval.score import Score
 from pynanochat.llm import LLM
+from pynanochat.synthetic.ready_texts import held_out_texts
 from pynanochat.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]  # task, items done, items in all
@@ -21,7 +22,9 @@ Progress = Callable[[str, int, int], None]  # task, items done, items in all
 CHAT_ARC = {"chat_arc_easy": "arc_easy", "chat_arc_challenge": "arc_challenge"}
 TEXTS = {
     "tinystories": "tinystories_slice_cdla.txt.xz", "wikitext2": "wikitext2_test.txt.xz",
-    "shakespeare": "tinyshakespeare.txt", "books": "books_children_cc0.jsonl.xz"}
+    "shakespeare": "tinyshakespeare.txt", "stories": "stories_ccby_en.jsonl.xz",
+    "books": "books_children_cc0.jsonl.xz"}
+HELD_OUT = ("stories", "books")  # of what the bundled model is trained on, the part that it never sees
 GROUPS = ("bundled", "core", "chat", "texts", "all")
 NAMES = (*suites.BUNDLED, *core.TASKS, "mmlu", *CHAT_ARC, "gsm8k", "humaneval", *TEXTS)
 _LOAD: dict[str, Callable[[DataFolder], list[Any]]] = {
@@ -35,16 +38,20 @@ class Catalogue:
     """Tasks and the folder of their files, which are read once, however many models are measured."""
 
     data: DataFolder = field(default_factory=DataFolder)
-    most: int | None = None  # items of a task; windows of a text
+    most: int | None = None  # items of a task; windows of a text; None: all, and 200 of our own suites
     seed: int = suites.SEED  # of our own suites
     _core: dict[str, list[Item]] = field(default_factory=dict, init=False)
     _read: dict[str, list[Any]] = field(default_factory=dict, init=False)  # what the other files hold
+
+    def __post_init__(self) -> None:
+        if self.most is not None and (not isinstance(self.most, int) or self.most < 1):
+            raise RequestError(f"at most {self.most!r:.60} items of a task; expected 1 or more, or None for all")
 
     def names(self, asked: Iterable[str]) -> list[str]:
         """The tasks that names, groups and paths of texts stand for, each once, in their order.
 
         "all" is every task whose file is there, but not humaneval, which runs programs and has to be named. Raises
-        `RequestError` for an unknown name.
+        `RequestError` for an unknown name, `DataError` where a group's file is missing or damaged.
         """
         found: list[str] = []
         for name in asked:
@@ -72,6 +79,8 @@ class Catalogue:
         for name in wanted:
             if name in _LOAD and name not in self._read:
                 self._read[name] = _LOAD[name](self.data)
+            elif name in HELD_OUT and name not in self._read:
+                self._read[name] = held_out_texts(self.data.path, name)
             elif (name in TEXTS or name not in NAMES) and name not in self._read:
                 self._read[name] = documents(self.data.need(TEXTS[name]) if name in TEXTS else name)
 
@@ -110,17 +119,19 @@ class Catalogue:
         if name == "core":
             present = core.present(self.data)
             if not present:
-                self.data.need(CORE)  # says where to get it
+                path = self.data.need(CORE)  # says where to get it
+                raise DataError(f"{path} holds no task of CORE ({SOURCES[CORE]})")
             return present
         if name == "chat":
             return ["mmlu", *CHAT_ARC, "gsm8k"]
         if name == "texts":
             return [text for text, file in TEXTS.items() if self.data.has(file)] or list(TEXTS)
         if name == "all":
-            chat = [*([*CHAT_ARC] if core.present(self.data) else []), *(["mmlu"] if self.data.has(MMLU) else []),
-                    *(["gsm8k"] if self.data.has(GSM8K) else [])]
+            present = core.present(self.data)
+            chat = [*(name for name, task in CHAT_ARC.items() if task in present),
+                    *(["mmlu"] if self.data.has(MMLU) else []), *(["gsm8k"] if self.data.has(GSM8K) else [])]
             texts = [text for text, file in TEXTS.items() if self.data.has(file)]
-            return [*suites.BUNDLED, *core.present(self.data), *chat, *texts]
+            return [*suites.BUNDLED, *present, *chat, *texts]
         if name in NAMES or name.endswith(_TEXT_ENDS):
             return [name]
         raise RequestError(f"there is no task {name!r:.60}; expected some of {', '.join((*GROUPS, *NAMES))}, or the "

@@ -52,6 +52,12 @@ class Judged:
         return sum(self.nats) / len(self.nats)
 
 
+def likeliest(judged: Sequence[Judged]) -> int:
+    """The place of the one with the fewest nats per token, the first of equal ones."""
+    means = [one.mean for one in judged]
+    return means.index(min(means))
+
+
 def judge(llm: LLM, continuations: Sequence[Continuation]) -> list[Judged]:
     """What the model thinks of each, in order; those of one prompt share its run. All of them are in flight at once.
 
@@ -80,16 +86,20 @@ def choose(
     *,
     batch: int = BATCH,
     progress: Callable[[int, int], None] | None = None,
-) -> list[list[Judged]]:
-    """What the model thinks of every item's continuations, `batch` items at once."""
+) -> tuple[list[list[Judged]], int]:
+    """What the model thinks of every item's continuations, `batch` items at once, each cropped to the context.
+
+    The number is that of the items that had to be.
+    """
     results: list[list[Judged]] = []
+    too_long = sum(any(one.length > llm.context for one in item) for item in items)
     for at in range(0, len(items), batch):
-        part = items[at:at + batch]
+        part = [[one.cropped(llm.context) for one in item] for item in items[at:at + batch]]
         judged = iter(judge(llm, [one for item in part for one in item]))
         results += [[next(judged) for _ in item] for item in part]
         if progress is not None:
             progress(len(results), len(items))
-    return results
+    return results, too_long
 
 
 class _Given:

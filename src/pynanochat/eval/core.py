@@ -61,14 +61,19 @@ TASKS: dict[str, CoreTask] = {
     "bigbench_language_identification": CoreTask(
         "language_understanding/bigbench_language_identification.jsonl", FewShot("multiple_choice", 10), 9.1),
 }
-_REBUILT = {"squad": "rebuilt/squad_dev_v1.1.jsonl", "coqa": "rebuilt/coqa.bigbench.json"}  # in the archive
+# In an archive without the files above: the same questions, as their makers publish them.
+_REBUILT = {"squad": "rebuilt/squad_dev_v1.1.jsonl", "coqa": "rebuilt/coqa.bigbench.json"}
 
 
 def present(data: DataFolder) -> list[str]:
-    """The names of the tasks whose files a folder has, in CORE's order."""
+    """The names of the tasks whose files a folder or its archive has, in CORE's order.
+
+    Raises `DataError` for a damaged archive.
+    """
     if data.has(_BUNDLE):
         return [name for name, task in TASKS.items() if data.has(f"{_BUNDLE}/eval_data/{task.file}")]
-    return [name for name in TASKS if not name.startswith("hellaswag")] if data.has(CORE) else []
+    held = {member for member, _ in members(data.need(CORE))} if data.has(CORE) else set()
+    return [name for name in TASKS if not held.isdisjoint(_files(name))]
 
 
 def load(data: DataFolder, names: Iterable[str]) -> dict[str, list[Item]]:
@@ -82,7 +87,8 @@ def load(data: DataFolder, names: Iterable[str]) -> dict[str, list[Item]]:
     found = _from_bundle(data, wanted) if data.has(_BUNDLE) else _from_archive(data, wanted)
     for name in wanted:
         if name not in found:
-            raise DataError(f"{data.path / CORE} has no items of {name}; name other tasks")
+            raise DataError(f"{data.path / CORE} has no items of {name}; expected them in {' or '.join(_files(name))}, "
+                            "or name other tasks")
         TASKS[name].asked.check(found[name], name)
         random.Random(_ORDER_SEED).shuffle(found[name])
     return {name: list(found[name]) for name in wanted}
@@ -98,12 +104,9 @@ def run(
 ) -> Score:
     """A task's share of right answers over its first `most` items, from which examples are drawn too, as upstream."""
     task, chosen, tokenizer = TASKS[name], items[:most], llm.need_tokenizer()
-    asked, too_long = [], 0
-    for index, item in enumerate(chosen):
-        whole = task.asked.continuations(tokenizer, item, task.asked.examples(chosen, index))
-        too_long += any(one.length > llm.context for one in whole)
-        asked.append([one.cropped(llm.context) for one in whole])
-    judged = choose(llm, asked, progress=progress)
+    asked = [task.asked.continuations(tokenizer, item, task.asked.examples(chosen, index))
+             for index, item in enumerate(chosen)]
+    judged, too_long = choose(llm, asked, progress=progress)
     right = [task.asked.right(item, one) for item, one in zip(chosen, judged, strict=True)]
     return Score.of_answers(name, right, chance=task.chance / 100, too_long=too_long,
                             facts={"shots": task.asked.shots})
@@ -130,21 +133,22 @@ def _from_bundle(data: DataFolder, names: Sequence[str]) -> dict[str, list[Item]
 
 def _from_archive(data: DataFolder, names: Sequence[str]) -> dict[str, list[Item]]:
     path = data.need(CORE)
-    files = {_REBUILT.get(name, f"eval_data/{TASKS[name].file}"): name for name in names}
-    found: dict[str, list[Item]] = {}
-    for member, content in members(path):
-        name = files.get(member)
-        if name is None:
-            continue
-        where = f"{path}, {member}"
-        if name == "coqa":
-            found[name] = _coqa(content, where)
-        else:
-            items = objects(content, where)
-            found[name] = [_squad(item, where) for item in items] if name == "squad" else list(items)
-        if len(found) == len(files):
-            break
-    return found
+    wanted = {file for name in names for file in _files(name)}
+    held = {member: content for member, content in members(path) if member in wanted}
+    files = {name: next((file for file in _files(name) if file in held), None) for name in names}
+    return {name: _items(held[file], file, f"{path}, {file}") for name, file in files.items() if file is not None}
+
+
+def _files(name: str) -> list[str]:
+    """Where an archive may hold a task; the first one that is there counts."""
+    return [f"eval_data/{TASKS[name].file}", *([_REBUILT[name]] if name in _REBUILT else [])]
+
+
+def _items(content: bytes, file: str, where: str) -> list[Item]:
+    if file == _REBUILT["coqa"]:
+        return _coqa(content, where)
+    items = objects(content, where)
+    return [_squad(item, where) for item in items] if file == _REBUILT["squad"] else list(items)
 
 
 def _squad(item: dict[str, Any], where: str) -> Item:

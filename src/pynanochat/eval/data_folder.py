@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from typing import IO, Any, cast
 
 from pynanochat.checkpoint.directory import base_dir
 from pynanochat.errors import DataError
+from pynanochat.train.texts import END_OF_TEXT
 
 MOST_BYTES = 512 << 20  # of one file, unpacked
 MOST_LINES = 1 << 22  # of one file: short ones take far more memory than their bytes
 TEXT_KEYS = ("text", "story", "content")  # of a .jsonl document, the first that it has
+_END = re.compile(rf"^[^\S\n]*{re.escape(END_OF_TEXT)}[^\S\n]*$", re.MULTILINE)
 
 CORE, MMLU, GSM8K, HUMANEVAL = (
     "core_eval_data.tar.xz", "mmlu_csv.tar.xz", "gsm8k_test.jsonl.xz", "HumanEval.jsonl.gz")
@@ -70,14 +73,14 @@ def text_file(path: str | os.PathLike[str]) -> Path:
 
 
 def documents(path: str | os.PathLike[str]) -> list[str]:
-    """The texts of a .txt file, which is one, or of a .jsonl file, one a line; either may be packed.
+    """The texts of a .txt file, parted by lines `<|endoftext|>`, or of a .jsonl file, one a line; either may be packed.
 
     Raises `DataError` for a file that is not there, is damaged, or holds something else.
     """
     place = text_file(path)
     data = unpacked(place)
     if _kind(place) == ".txt":
-        return [_text(data, str(place))]
+        return _ended(_text(data, str(place)))
     return [_document(item, f"{place}, line {number}") for number, item in enumerate(objects(data, str(place)), 1)]
 
 
@@ -178,6 +181,12 @@ def _text(data: bytes, where: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{where} is no UTF-8 text; convert it first") from None
+
+
+def _ended(text: str) -> list[str]:
+    """The texts before and after lines of `END_OF_TEXT`, without the line ends about them; without one the text."""
+    parts = _END.split(text)
+    return parts if len(parts) == 1 else [part for part in (one.strip("\r\n") for one in parts) if part.strip()]
 
 
 def _lines(data: bytes, where: str) -> str:

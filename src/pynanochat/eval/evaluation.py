@@ -23,8 +23,8 @@ def evaluate(
 ) -> Report:
     """The report of a model over tasks, groups of tasks and text files by name; see `catalogue` for the names.
 
-    Raises `RequestError` for an unknown name, `DataError` for a missing or damaged file, `TokenizerError` for a model
-    that lacks what the tasks need, before anything is measured.
+    Raises `RequestError` for an unknown name or a `max_per_task` below 1, `DataError` for a missing or damaged file,
+    `TokenizerError` for a model that lacks what the tasks need, before anything is measured.
     """
     started = time.perf_counter()
     catalogue = Catalogue(DataFolder(data), max_per_task)

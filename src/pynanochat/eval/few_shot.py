@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pynanochat.errors import DataError
-from pynanochat.eval.continuations import Continuation, Judged
+from pynanochat.eval.continuations import Continuation, Judged, likeliest
 from pynanochat.tokenizer import Tokenizer
 
 Kind = Literal["multiple_choice", "schema", "language_modeling"]
@@ -72,8 +72,7 @@ class FewShot:
         """Whether the likeliest choice by the mean over its tokens is the right one, or every token the likeliest."""
         if self.kind == "language_modeling":
             return all(judged[0].best)
-        means = [one.mean for one in judged]
-        return bool(means.index(min(means)) == item["gold"])
+        return bool(likeliest(judged) == item["gold"])
 
 
 def _common(sequences: Sequence[Sequence[int]]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pynanochat.chat import Message, apply_chat_template
 from pynanochat.errors import DataError
-from pynanochat.eval.continuations import Continuation, choose
+from pynanochat.eval.continuations import Continuation, choose, likeliest
 from pynanochat.eval.data_folder import MMLU, DataFolder, members, rows
 from pynanochat.eval.few_shot import Item
 from pynanochat.eval.score import Score
@@ -70,16 +70,12 @@ def run(
 ) -> Score:
     """The share of right letters over the first `most` questions."""
     tokenizer, chosen = llm.need_tokenizer(), questions[:most]
-    asked, too_long = [], 0
+    letters = [tuple(tokenizer.encode(letter)) for letter in LETTERS]
+    asked = []
     for question in chosen:
         prompt = tuple(apply_chat_template(tokenizer, [question.message()]))
-        letters = [tuple(tokenizer.encode(letter)) for letter in LETTERS[:len(question.choices)]]
-        whole = [Continuation(prompt, letter) for letter in letters]
-        too_long += any(one.length > llm.context for one in whole)
-        asked.append([one.cropped(llm.context) for one in whole])
-    right = []
-    for question, judged in zip(chosen, choose(llm, asked, progress=progress), strict=True):
-        means = [one.mean for one in judged]
-        right.append(means.index(min(means)) == question.answer)
+        asked.append([Continuation(prompt, letter) for letter in letters[:len(question.choices)]])
+    judged, too_long = choose(llm, asked, progress=progress)
+    right = [likeliest(one) == question.answer for question, one in zip(chosen, judged, strict=True)]
     chance = sum(1 / len(question.choices) for question in chosen) / len(chosen)
     return Score.of_answers(name, right, chance=chance, too_long=too_long)

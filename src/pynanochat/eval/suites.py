@@ -9,8 +9,9 @@ from pynanochat.eval.score import Score
 from pynanochat.llm import LLM
 from pynanochat.sampling import SamplingPolicy
 from pynanochat.synthetic.sample import Question
+from pynanochat.synthetic.suites import SUITES, suite
 
-BUNDLED = ("arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency")
+BUNDLED = SUITES
 SIZE = 200  # questions of a suite
 SEED = 1
 
@@ -20,9 +21,7 @@ _MOST_ANSWER = 192
 
 
 def questions(name: str, n: int = SIZE, seed: int = SEED) -> list[Question]:
-    """The questions of one of `BUNDLED`; none of them stands in what a model is trained on."""
-    from pynanochat.synthetic.suites import suite
-
+    """The questions of one of `BUNDLED`; all but `facts` and `identity` ask of items that training never shows."""
     return list(suite(name, n=n, seed=seed))
 
 

@@ -73,15 +73,6 @@ def drawn(choices: Choices) -> Sample:
     return Sample(kind=kind, messages=messages, bits=choices.bits)
 
 
-def entropy(seed: int, count: int) -> float:
-    """Bits of choice per byte of text, a bound from above on what any model can be left with, over `count` samples."""
-    bits, size = 0.0, 0
-    for sample in documents(seed, count):
-        bits += sample.bits
-        size += len(text_of(sample).encode("utf-8"))
-    return bits / size
-
-
 def text_of(sample: Sample) -> str:
     """All that a sample says, messages and tool blocks one after the other, without marks between them."""
     if sample.messages is None:

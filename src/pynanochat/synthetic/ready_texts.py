@@ -10,7 +10,7 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,23 +70,23 @@ def documents(folder: str | Path) -> Iterator[tuple[Source, Sample]]:
                 yield source, sample
 
 
-def held_out_texts(folder: str | Path) -> dict[str, list[str]]:
-    """By the source's name, the stories and the books' chunks that training never sees. Raises as `documents`."""
-    kept: dict[str, list[str]] = {}
-    for source, rows in _files(folder):
-        if source.name == "stories":
-            held = _held_stories(rows)
-            kept["stories"] = [_plain(row["text"]) for row in rows if row["title"] in held]
-        elif source.name == "books":
-            held = _held_books(rows)
-            kept["books"] = [chunk for row in rows if row["book"] in held for chunk in _chunks(row["text"])]
-    return kept
+def held_out_texts(folder: str | Path, name: str) -> list[str]:
+    """What training never sees of the stories, or of the books in chunks. Raises as `documents`."""
+    ((_, rows),) = _files(folder, [source for source in SOURCES if source.name == name])
+    if name == "books":
+        held = _held_books(rows)
+        return [chunk for row in rows if row["book"] in held for chunk in _chunks(row["text"])]
+    held = _held_stories(rows)
+    return [_plain(row["text"]) for row in rows if row["title"] in held]
 
 
-def _files(folder: str | Path) -> Iterator[tuple[Source, list[dict[str, Any]]]]:
-    found = [source for source in SOURCES if (Path(folder) / source.file).is_file()]
+def _files(
+    folder: str | Path, sources: Sequence[Source] | None = None
+) -> Iterator[tuple[Source, list[dict[str, Any]]]]:
+    sources = SOURCES if sources is None else sources
+    found = [source for source in sources if (Path(folder) / source.file).is_file()]
     if not found:
-        names = ", ".join(source.file for source in SOURCES)
+        names = ", ".join(source.file for source in sources)
         raise DataError(f"{folder} holds none of the ready-made texts; expected one or more of: {names}")
     for source in found:
         path = Path(folder) / source.file

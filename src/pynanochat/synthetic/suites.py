@@ -1,4 +1,4 @@
-"""Suites: questions with one right answer each, made of what is held out from training."""
+"""Suites: questions with one right answer each; `suite` says what of them is held out from training."""
 
 from __future__ import annotations
 
