@@ -31,7 +31,7 @@ def test_alone() -> None:
         assert (processes.rank, processes.size, processes.main) == (0, 1, True)
         assert processes.device == torch.device("cpu")
         tensor = torch.tensor([1.0, 2.0])
-        for same in (processes.sum_(tensor), processes.mean_(tensor), processes.broadcast_(tensor)):
+        for same in (processes.sum_(tensor), processes.broadcast_(tensor)):
             assert same is tensor
         assert tensor.tolist() == [1.0, 2.0]
         assert processes.any(True) is True
@@ -49,7 +49,7 @@ def together(processes: Any) -> dict[str, Any]:
     processes.barrier()
     return {
         "rank": rank, "size": size, "main": processes.main,
-        "sum": processes.sum_(own.clone()).tolist(), "mean": processes.mean_(torch.nn.Parameter(own.clone())).tolist(),
+        "sum": processes.sum_(torch.nn.Parameter(own.clone())).tolist(),
         "broadcast": processes.broadcast_(torch.nn.Parameter(own.clone())).tolist(), "part": part[:, 0].tolist(),
         "gathered": gathered.tolist(), "one": processes.any(rank == 1), "none": processes.any(False),
     }
@@ -72,7 +72,6 @@ def test_two_in_torchruns_environment() -> None:
     for rank, one in enumerate(start(from_environment, [(0, port), (1, port)])):
         assert (one["rank"], one["size"], one["main"]) == (rank, 2, rank == 0)
         assert one["sum"] == [10.0, 12.0, 14.0]
-        assert one["mean"] == [5.0, 6.0, 7.0]
         assert one["broadcast"] == [0.0, 1.0, 2.0]
         assert one["part"] == [[0.0, 3.0], [6.0, 9.0]][rank]
         assert one["gathered"] == [0.0, 0.0, 1.0, 1.0]

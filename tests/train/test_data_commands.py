@@ -40,7 +40,8 @@ def test_from_a_text_to_shards(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["splits"]["train"]["documents"] + found["splits"]["val"]["documents"] == 221
     assert found["sources"][str(talk)]["documents"] == 1
-    opened = shards.open(tmp_path / "d", verify=True)
+    opened = shards.open(tmp_path / "d")
+    opened.verify()
     assert opened.split("val").documents == found["splits"]["val"]["documents"] > 5
     assert run(train_data, *arguments) == 0
     out, err = capsys.readouterr()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+import small_training
 
+from pynanochat.cli import main
 from pynanochat.config import GPTConfig
 from pynanochat.errors import TrainingError
+from pynanochat.train import recipes
+from pynanochat.train.config import TrainConfig
 from pynanochat.train.depth import depth_config, scaling_parameters
 
 # Of a depth L: width C = 64 L, already a multiple of 128 for even L; each block has 4 C C in attention and 8 C C in its
@@ -72,3 +77,34 @@ def test_every_depth_makes_a_run(depth: int) -> None:
 def test_sizes_that_are_none(sizes: dict[str, int]) -> None:
     with pytest.raises(TrainingError, match="expected a"):
         depth_config(**sizes)
+
+
+def test_what_the_dial_can_be_told() -> None:
+    config = recipes.depth(6, vocab_size=4096, sequence_len=512, head_dim=64, aspect_ratio=32, window_pattern="SL",
+                           ratio=24.0, steps=7)
+    cfg = config.network
+    assert (cfg.sequence_len, cfg.n_head, cfg.n_embd, cfg.window_pattern) == (512, 3, 192, "SL")
+    assert config.steps == 7
+    assert recipes.depth(6, ratio=24.0).steps == depth_config(6, ratio=24.0).steps > depth_config(6).steps
+
+
+def test_the_dial_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    stages = pytest.importorskip("pynanochat.train.stages")
+    asked: list[TrainConfig] = []
+
+    def pretrain(config: TrainConfig, **_: object) -> None:
+        asked.append(config)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(stages, "pretrain", pretrain)
+    data = small_training.data(tmp_path / "shards")
+    command = ["train", "pretrain", "--data", str(data), "--out", str(tmp_path / "run")]
+    dial = ["--max-seq-len", "256", "--target-param-data-ratio", "3", "--num-iterations", "5"]
+    assert main([*command, "--depth", "2", *dial]) == 2
+    assert "enough" in capsys.readouterr().err
+    (config,) = asked
+    assert (config.network.sequence_len, config.steps) == (256, 5)
+    assert config.matrix_lr == depth_config(2, vocab_size=config.network.vocab_size, ratio=3.0).matrix_lr
+    assert main([*command, "--recipe", "tiny", *dial]) == 2
+    assert "beside --recipe" in capsys.readouterr().err

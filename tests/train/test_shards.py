@@ -47,7 +47,8 @@ def read_all(found):
 def test_what_is_read_is_what_was_written(tmp_path, tokenizer):
     written = [*stories(300), Document(messages=TALK, source="talk")]
     index = shards.write(tmp_path / "d", written, tokenizer, val_share=0.1, shard_tokens=1000)
-    found = shards.open(tmp_path / "d", verify=True)
+    found = shards.open(tmp_path / "d")
+    found.verify()
     assert found.index == index
     assert found.tokenizer.encode("a cat") == tokenizer.encode("a cat")
     expected = {tuple(tokenizer.encode_with_bos(one.text)) for one in written if one.text}
@@ -227,7 +228,9 @@ def test_ids_above_32767(tmp_path, tokenizer):
     ranks |= {f"{number:06x}".encode(): number for number in range(len(ranks), 40_000)}
     large = Tokenizer(ranks, {"<|bos|>": 40_000})
     shards.write(tmp_path / "d", stories(5), large, val_share=0)
-    tokens, _ = shards.open(tmp_path / "d", verify=True).split("train").document(0)
+    found = shards.open(tmp_path / "d")
+    found.verify()
+    tokens, _ = found.split("train").document(0)
     assert tokens[0] == 40_000
     assert large.decode(tokens[1:].tolist()).startswith("Story 0.")
 
@@ -238,7 +241,7 @@ def test_damage_is_told(tmp_path, tokenizer):
     sound = path.read_bytes()
     path.write_bytes(sound[:-1] + b"\x7f")
     with pytest.raises(DataError, match="its SHA-256 is another"):
-        shards.open(tmp_path / "d", verify=True)
+        shards.open(tmp_path / "d").verify()
     found = shards.open(tmp_path / "d")
     with pytest.raises(DataError, match="tokens that the tokenizer does not make"):
         found.split("train").verify(found.index)

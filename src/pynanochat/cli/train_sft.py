@@ -36,13 +36,13 @@ def sft(
 ) -> int:
     """Fine-tune a model on conversations, where only what the assistant says is learned.
 
-    One epoch unless --steps says otherwise. Rates and batch are those of the run that it starts from, where it is one.
+    One epoch unless --steps says otherwise. Learning rates and batch are those of the run that it starts from; where it
+    starts from a model alone, those that upstream wrote down, else the depth dial's.
     Ctrl-C saves and leaves; the same command goes on.
     """
     from pynanochat import checkpoint
     from pynanochat.checkpoint import run_folder
     from pynanochat.train import recipes, shards
-    from pynanochat.train.config import TrainConfig
 
     settle_threads(running)
     folders, given = data_of(data), changes.given()
@@ -50,12 +50,13 @@ def sft(
         config = replace(_settings(Path(out)), **given)
     else:
         place = checkpoint.resolve(start)
+        tokens = sum(shards.open(folder).split("train").tokens * times for folder, times in folders)
         if run_folder.is_run(place):
             before = _settings(place)
         else:
-            network, sizes = checkpoint.open(place).config, ("batch_tokens", "row_tokens")
-            before = TrainConfig(network=network, steps=1, **{name: given[name] for name in sizes if name in given})
-        tokens = sum(shards.open(folder).split("train").tokens * times for folder, times in folders)
+            opened, sizes = checkpoint.open(place), ("batch_tokens", "row_tokens")
+            before = recipes.of_model(opened.config, opened.meta, tokens=tokens,
+                                      **{name: given[name] for name in sizes if name in given})
         batch = given.get("batch_tokens", before.batch_tokens)
         config = replace(recipes.sft(before, steps=max(1, -(-tokens // batch))), **given)
     from pynanochat.train.stages import sft as train

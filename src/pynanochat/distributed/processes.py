@@ -91,13 +91,6 @@ class Processes:
         self.begin_sum_(tensor)()
         return tensor
 
-    def mean_(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor, now the mean over all processes."""
-        self.sum_(tensor)
-        if self.size > 1:
-            tensor.detach().div_(self.size)
-        return tensor
-
     def any(self, value: bool) -> bool:
         """Whether the value is true on one process at least."""
         if self.size == 1:

@@ -55,7 +55,7 @@ def make(
     _shards(out / "data", "data", pretraining, tokenizer, texts, processes, say)
     outcome = stages.pretrain(pretraining, data=out / "data", out=out / "base", recipe="bundled", device=device,
                               sinks=watch(out / "base", pretraining))
-    if not outcome.finished:
+    if not outcome.finished or outcome.exit_code:  # stopped, perhaps in the very last step
         return outcome
     _shards(out / "talk", "talk", tuning, tokenizer, None, processes, say)
     outcome = stages.sft(tuning, start=out / "base", data=out / "talk", out=out / "sft", recipe="bundled",

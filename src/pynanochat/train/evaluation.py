@@ -31,15 +31,17 @@ def evaluate(gpt: GPT, steps: Iterable[Rows], tokenizer: Tokenizer, processes: P
     """
     gpt.eval()
     device = processes.device
-    sizes = torch.tensor(tokenizer.token_bytes(), device=device)
-    sums = torch.zeros(4, dtype=torch.float64, device=device)  # nats, targets, nats of text, bytes
+    sizes = torch.tensor(tokenizer.token_bytes())
+    sums = torch.zeros(4, dtype=torch.float64)  # nats, targets, nats of text, bytes; on the CPU: MPS has no float64
     for rows in steps:
-        targets = torch.from_numpy(rows.targets).to(device)
-        nats = gpt.loss(torch.from_numpy(rows.tokens).to(device), targets, reduction="none").double()
+        targets = torch.from_numpy(rows.targets)
+        nats = gpt.loss(torch.from_numpy(rows.tokens).to(device), targets.to(device), reduction="none").cpu().double()
         counted = targets >= 0
         width = sizes[targets.clamp_min(0)] * counted
         sums += torch.stack([nats.sum(), counted.sum(), (nats * (width > 0)).sum(), width.sum()])
-    total, targets_seen, text_nats, text_bytes = processes.sum_(sums).tolist()
+    if processes.size > 1:
+        sums = processes.sum_(sums.to(device))
+    total, targets_seen, text_nats, text_bytes = sums.tolist()
     if not text_bytes:
         raise DataError("the held-out rows hold no text; write the shards with a larger share for val")
     return Evaluation(total / targets_seen, text_nats / (math.log(2) * text_bytes))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pynanochat.config import GPTConfig
 from pynanochat.sizes import matmul_parameters
 
-_PEAKS = {  # dense bfloat16, FLOP/s; the makers' data sheets
+# Dense bfloat16, FLOP/s; the makers' data sheets. Cards that are slower than others of their name come first. NVIDIA's
+# sheets of H100 (PCIe 1,513, NVL 1,671, SXM 1,979 TFLOP/s) and H200 (NVL 1,671) count sparsity, which doubles it.
+_PEAKS = {
+    "H100 PCIe": 756e12, "H100 NVL": 835e12, "H200 NVL": 835e12,
     "H200": 989e12, "H100": 989e12, "GH200": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12,
     "4090": 165e12, "5090": 209e12, "3090": 71e12,
 }
@@ -24,5 +27,5 @@ def training_flops_per_token(cfg: GPTConfig, row_tokens: int) -> int:
 
 def peak_flops(device_name: str) -> float | None:
     """FLOP/s of a GPU by its name; None where no data sheet is known, as for CPUs."""
-    parts = device_name.replace("-", " ").split()
-    return next((peak for name, peak in _PEAKS.items() if name in parts), None)
+    parts = set(device_name.replace("-", " ").split())
+    return next((peak for name, peak in _PEAKS.items() if parts.issuperset(name.split())), None)

@@ -57,12 +57,6 @@ class Loader:
         place = self._window.start + done * (self._window.end - self._window.start)
         return self._epoch + place / len(self._plan.order(self._epoch))
 
-    @property
-    def epoch_tokens(self) -> int:
-        """Tokens of an epoch, special ones included; its rows hold a few more, which are padding."""
-        splits = zip(self._plan.splits, self._plan.repeats, strict=True)
-        return round(sum(split.tokens * repeats for split, repeats in splits))
-
     def next(self) -> Rows:
         """This process's rows of the next step."""
         rows: list[list[Piece]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +11,24 @@ from pynanochat.config import GPTConfig
 from pynanochat.train.config import TrainConfig
 from pynanochat.train.depth import depth_config
 
-__all__ = ["bundled", "bundled_sft", "depth", "sft", "tiny"]
+__all__ = ["bundled", "bundled_sft", "depth", "of_model", "sft", "tiny"]
+
+_LEAST_STEPS = 50  # of an epoch
+_MOST_BATCH = 1 << 27  # tokens; what a meta file says above that is no batch
+_RATES = ("embedding_lr", "unembedding_lr", "matrix_lr", "scalar_lr")
 
 
-def depth(layers: int, *, vocab_size: int = 32768, **changes: Any) -> TrainConfig:
-    """Upstream's one dial: width, heads, horizon, batch, rates and weight decay all follow from the depth."""
-    return replace(depth_config(layers, vocab_size=vocab_size), **changes)
+def depth(
+    layers: int, *, vocab_size: int = 32768, sequence_len: int = 2048, ratio: float = 12.0, head_dim: int = 128,
+    aspect_ratio: int = 64, window_pattern: str = "SSSL", **changes: Any
+) -> TrainConfig:
+    """Upstream's one dial: width, heads, horizon, batch, rates and weight decay all follow from the depth.
+
+    `ratio` is the horizon in tokens per matrix and head parameter, `aspect_ratio` the width per layer.
+    """
+    config = depth_config(layers, vocab_size=vocab_size, sequence_len=sequence_len, ratio=ratio, head_dim=head_dim,
+                          aspect_ratio=aspect_ratio)
+    return replace(config, network=replace(config.network, window_pattern=window_pattern), **changes)
 
 
 def tiny(*, vocab_size: int = 1024, **changes: Any) -> TrainConfig:
@@ -45,6 +59,34 @@ def sft(start: TrainConfig, *, steps: int, **changes: Any) -> TrainConfig:
     return replace(start, **({
         "steps": steps, "weight_decay": 0.0, "warmup_steps": 0, "warmdown_ratio": 0.5, "final_lr_frac": 0.0,
         "start_lr_frac": 0.8} | changes))
+
+
+def of_model(
+    network: GPTConfig, meta: Mapping[str, Any], *, tokens: int, batch_tokens: int | None = None, row_tokens: int = 0
+) -> TrainConfig:
+    """What `sft` starts from where a model comes without the run that made it: an epoch of so many `tokens`.
+
+    Rates and batch are those that upstream's meta file tells, as upstream's own fine-tuning takes them, else the depth
+    dial's. The batch is made smaller, to a power of two of rows, until an epoch has 50 steps; rates go with its square
+    root. Raises `TrainingError` for a given batch or row that cannot be.
+    Source: karpathy/nanochat scripts/chat_sft.py, 00255c1; the root scripts/base_train.py, batch_lr_scale.
+    """
+    dial = depth_config(network.n_layer, vocab_size=network.vocab_size)
+    told = meta.get("user_config")
+    told = told if isinstance(told, dict) else {}
+    full = next((size for size in (meta.get("total_batch_size"), told.get("total_batch_size"))
+                 if type(size) is int and 0 < size <= _MOST_BATCH), dial.batch_tokens)
+    if batch_tokens is None:
+        width = row_tokens or network.sequence_len
+        batch_tokens = width << max(0, (min(full, tokens // _LEAST_STEPS) // width).bit_length() - 1)
+    config = TrainConfig(network=network, steps=1, batch_tokens=batch_tokens, row_tokens=row_tokens)
+    scale = math.sqrt(batch_tokens / full)
+    rates = {name: scale * (told[name] if _is_rate(told.get(name)) else getattr(dial, name)) for name in _RATES}
+    return replace(config, steps=max(1, -(-tokens // batch_tokens)), **rates)
+
+
+def _is_rate(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value < 1e3  # type: ignore[operator]
 
 
 def bundled_sft(*, vocab_size: int = 4096, steps: int = 900, **changes: Any) -> TrainConfig:

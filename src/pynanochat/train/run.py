@@ -35,7 +35,7 @@ TRAINING, OPTIMIZER = "training.json", "optimizer.safetensors"
 _DIGEST = 65  # bytes at the end of training.json: the SHA-256 of what stands before, and a line end
 _MAX_POSITION = 16 << 20
 _FREE = {"rows", "compile", "on_bad_step", "spike", "eval_every", "eval_tokens", "save_every", "keep_last", "keep_best",
-         "sample_prompts"}  # may change when a run goes on: they do not change what is trained
+         "sample_prompts"}  # may change when a run goes on: they do not change what is trained, rows without dropout
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,15 @@ class Run:
             raise DamagedFileError(f"{where} describes no run of this version; give a new folder")
         before = TrainConfig.from_dict(values["config"]).to_dict()
         now = self.config.to_dict()
-        different = [name for name in now if name not in _FREE and before[name] != now[name]]
+        free = _FREE - {"rows"} if self.config.dropout else _FREE
+        different = [name for name in now if name not in free and before[name] != now[name]]
         different += ["stage"] if values.get("stage") != facts["stage"] else []
         if different:
             name = different[0]
+            why = ", which changes what dropout leaves out" if name == "rows" else ""
             raise TrainingError(f"{self.folder} is a run with another {', '.join(different)} "
                                 f"({_short(before.get(name, values.get(name)))} there, "
-                                f"{_short(now.get(name, facts.get(name)))} now); "
+                                f"{_short(now.get(name, facts.get(name)))} now{why}); "
                                 "give its settings to go on with it, or a new folder")
 
     @contextlib.contextmanager
@@ -144,13 +146,14 @@ class Run:
     def save(
         self, position: Position, tensors: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], tokenizer: Tokenizer
     ) -> Path:
-        """The folder of a new checkpoint; older ones that are not to be kept are removed after it is on the disk.
+        """The folder of a new checkpoint; others that are not to be kept are removed after it is on the disk.
 
+        Those are older ones, and all of later steps, which were damaged: this life of the run writes its own.
         Raises `CheckpointError` where it cannot be written, with everything there as it was.
         """
         meta = {"step": position.step, "val_bpb": position.bpb, "tokens": position.tokens}
         target = run_folder.folder_of(self.folder, position.step)
-        _remove(target)  # of a later life of this run, that was damaged and passed over
+        _remove(target)  # of an earlier life of this run, that was damaged and passed over
         checkpoint.save(target, config=self.config.network, tensors=tensors, tokenizer=tokenizer, meta=meta,
                         beside=lambda folder: _write_training(folder, position, optimizer))
         self._prune(position)
@@ -158,7 +161,7 @@ class Run:
 
     def _prune(self, position: Position) -> None:
         steps = run_folder.steps(self.folder)
-        kept = set(steps[-self.config.keep_last :])
+        kept = set([step for step in steps if step <= position.step][-self.config.keep_last :])
         if self.config.keep_best and position.best_step is not None:
             kept.add(position.best_step)
         for step in steps:

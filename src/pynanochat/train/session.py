@@ -37,7 +37,7 @@ class Outcome:
     checkpoint: Path | None
     step: int
     finished: bool
-    exit_code: int  # 0, or what a shell calls a process that the signal ended
+    exit_code: int  # 0, or what a shell calls a process that the signal ended, also where it came in the last step
     bpb: float | None  # of the last evaluation
 
 
@@ -86,11 +86,13 @@ class Session:
                     self._record(step)
                     stopped = self._processes.any(interruption.signal is not None)
                     self._after(stopped=stopped)
-            self._event("stop" if stopped else "end", self._farewell(interruption, stopped=stopped))
+                stopped = stopped or self._processes.any(interruption.signal is not None)  # in the last evaluation
+            finished = trainer.step >= config.steps
+            self._event("end" if finished else "stop", self._farewell(interruption, finished=finished))
         finally:
             self._sinks.close()
         code = interruption.exit_code if stopped else 0
-        return Outcome(self._run.folder, self._checkpoint, trainer.step, trainer.step >= config.steps, code, self._bpb)
+        return Outcome(self._run.folder, self._checkpoint, trainer.step, finished, code, self._bpb)
 
     def _stepped(self) -> Step:
         try:
@@ -192,9 +194,9 @@ class Session:
         return (f"{parameters / 1e6:.3g} M parameters, step {self._trainer.step:,} of {config.steps:,}, "
                 f"{config.batch_tokens:,} tokens each, on {where}, {self._numbers}")
 
-    def _farewell(self, interruption: Interruption, *, stopped: bool) -> str:
+    def _farewell(self, interruption: Interruption, *, finished: bool) -> str:
         at = f"step {self._trainer.step:,} of {self._config.steps:,}"
-        if stopped:
+        if not finished:
             name = interruption.signal.name if interruption.signal else "a signal to another process"
             return f"stopped by {name} at {at}, saved; the same command goes on from here"
         return f"done at {at}" + (f", {self._bpb:.4f} bits per byte" if self._bpb is not None else "")

@@ -70,7 +70,11 @@ class Shards:
         """Read every byte and raise `DataError` where one is not as it was written."""
         for shard in self.index.shards:
             path = self.folder / shard.file
-            if mapped_file.sha256(path) != shard.sha256:
+            try:
+                same = mapped_file.sha256(path) == shard.sha256
+            except CheckpointError as error:
+                raise DataError(str(error)) from None
+            if not same:
                 raise DataError(f"{path} has changed since it was written: its SHA-256 is another; write the shards "
                                 "again")
         for split in self.splits.values():
@@ -106,19 +110,16 @@ class Split:
                 raise DataError(f"{file.file} holds tokens that the tokenizer does not make; write the shards again")
 
 
-def open(folder: str | os.PathLike[str], *, verify: bool = False) -> Shards:  # noqa: A001 - shards.open
-    """The shards of a folder, mapped; with `verify` their checksums are compared. Raises `DataError`."""
+def open(folder: str | os.PathLike[str]) -> Shards:  # noqa: A001 - shards.open
+    """The shards of a folder, mapped; `Shards.verify` compares their checksums. Raises `DataError`."""
     place = place_of(folder, "the folder of shards")
     index = Index.read(place)
     dtype = token_dtype(index.vocab_size)
     try:
         files = {name: [shard for shard in index.shards if shard.split == name] for name in SPLITS}
-        opened = Shards(place, index, {name: Split(place, found, dtype) for name, found in files.items() if found})
-        if verify:
-            opened.verify()
+        return Shards(place, index, {name: Split(place, found, dtype) for name, found in files.items() if found})
     except CheckpointError as error:
         raise DataError(str(error)) from None
-    return opened
 
 
 def _open_shard(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -33,7 +33,7 @@ from pynanochat.train.shards import Shards
 from pynanochat.train.sinks import Sink, warn_on_stderr
 from pynanochat.train.trainer import Trainer
 
-_LONG_RUN_FLOPS = 1e14  # ten minutes and more of a laptop
+_LONG_RUN_FLOPS = {"cpu": 1e14, "cuda": 2e16}  # ten minutes and more of a laptop, minutes of an H200
 
 Place: TypeAlias = str | os.PathLike[str]
 Data: TypeAlias = Place | Sequence[Place | tuple[Place, int]]
@@ -96,20 +96,24 @@ def _train(
              "start": str(start) if start is not None else None}
     run = Run(folder, config, facts, warn_on_stderr, processes)
     with run.held():
-        saved = run.newest()
+        saved, told = run.newest(), ""
+        if saved is None:
+            for shard, _ in found:
+                shard.verify()
         if saved is not None:
             gpt.load(saved.model.tensors)
             optimizer.load_state(as_state(saved.optimizer))
             position = saved.position
         elif start is not None:
-            position = _begin(start, found[0][0], gpt, optimizer, groups, config, goes_on=stage == "base")
+            position, place = _begin(start, found[0][0], gpt, optimizer, groups, config, goes_on=stage == "base")
+            told = _data_goes_on(loader, place) if position.step else ""
         else:
             initialize(gpt, config.seed, config.init)
             position = Position()
         trainer = Trainer(config, gpt, optimizer, loader, processes, position)
-        speed = ("not compiled, the run is short" if _is_short(config)
+        speed = ("not compiled, the run is short" if _is_short(config, processes.device.type)
                  else speed_up(gpt, config.compile, trainer.rows, config.row_tokens))
-        numbers = f"{chosen.reason}, {speed}"
+        numbers = ", ".join(text for text in (chosen.reason, speed, told) if text)
         return Session(run, trainer, position, found, loss, stage, processes, numbers, sinks).train()
 
 
@@ -124,8 +128,10 @@ def _opened(data: Data) -> list[tuple[Shards, int]]:
 def _begin(
     start: Place, data: Shards, gpt: GPT, optimizer: MuonAdamW, groups: Sequence[Group], config: TrainConfig, *,
     goes_on: bool,
-) -> Position:
-    """Take the weights of another checkpoint, its optimizer if that is there, and its step if the run `goes_on`."""
+) -> tuple[Position, dict[str, Any]]:
+    """Take the weights of another checkpoint, its optimizer if that is there, and its step if the run `goes_on`; also
+    the place in its data, empty where it tells none.
+    """
     opened = checkpoint.open(checkpoint.resolve(start))
     different = differences(opened.config, config.network)
     if different:
@@ -137,22 +143,36 @@ def _begin(
     step = opened.meta.get("step", 0)
     if type(step) is not int:
         raise TrainingError(f"{start} stands at step {step!r:.40}; expected a whole number, get an intact copy")
+    place: dict[str, Any] = {}
     if (opened.path / OPTIMIZER).is_file():
-        optimizer.load_state(as_state(read_saved(opened.path).optimizer))
+        saved = read_saved(opened.path)
+        optimizer.load_state(as_state(saved.optimizer))
+        place = saved.position.loader
     elif opened.format == "nanochat" and any(opened.path.glob(f"optim_{step:06d}*.pt")):
         files = upstream_optimizer.files(opened.path, step)
         optimizer.load_state(upstream_optimizer.read(files, config.network, groups))
     if not goes_on:
-        return Position()
+        return Position(), {}
     if not 0 <= step < config.steps:
         raise TrainingError(f"{start} stands at step {step}, the run ends at {config.steps}; give more steps")
-    return Position(step=step, tokens=step * config.batch_tokens)
+    return Position(step=step, tokens=step * config.batch_tokens), place
 
 
-def _is_short(config: TrainConfig) -> bool:
+def _data_goes_on(loader: Loader, place: Mapping[str, Any]) -> str:
+    """Move to a place in the data of another run, where that is the same in the same order; what came of it."""
+    if not place:
+        return "data from its beginning"
+    try:
+        loader.restore(place)
+    except DataError as error:
+        return f"data from its beginning: {str(error).partition(';')[0]}"
+    return f"data from epoch {loader.epoch:.2f} on"
+
+
+def _is_short(config: TrainConfig, device: str) -> bool:
     """Whether compiling, which takes most of a minute, was left to us and does not pay.
 
     The same for every session of a run, so that it repeats itself to the bit.
     """
     flops = training_flops_per_token(config.network, config.row_tokens) * config.batch_tokens * config.steps
-    return config.compile == "auto" and flops < _LONG_RUN_FLOPS
+    return config.compile == "auto" and flops < _LONG_RUN_FLOPS.get(device, 0)

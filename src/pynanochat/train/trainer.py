@@ -55,7 +55,10 @@ class Trainer:
             loader.restore(position.loader)
 
     def run_step(self) -> Step:
-        """Take one step. Raises `TrainingError`, with everything unchanged, where it is bad and the run is to stop."""
+        """Take one step. Raises `TrainingError` where it is bad and the run is to stop.
+
+        Weights, optimizer and step are then as they were; gradients and the place in the data are not.
+        """
         started = time.perf_counter()
         self.gpt.train()
         loss = self._gradients()
@@ -65,8 +68,7 @@ class Trainer:
         if fault is None:
             self.optimizer.step(*rates)
         elif self.config.on_bad_step == "stop" or self._guard.lost:
-            raise TrainingError(f"step {self.step + 1}: {fault}; nothing of this step was kept. Lower the rates, or "
-                                "give on_bad_step skip")
+            raise TrainingError(f"step {self.step + 1}: {fault}; {self._advice()}")
         else:
             self.optimizer.zero_gradients()
         self.step += 1
@@ -74,6 +76,16 @@ class Trainer:
         seconds = time.perf_counter() - started
         self.seconds += seconds
         return Step(loss, norm, rates[0], seconds, fault)
+
+    def _advice(self) -> str:
+        """What was kept of a bad step that stops the run, and what can be done."""
+        lower = ("with lower rates from a checkpoint of this one, such as --start RUN --out NEW --start-lr-frac "
+                 f"{self.config.start_lr_frac / 2:g}")
+        if self.config.on_bad_step == "stop":
+            return ("nothing of this step was kept. Give --on-bad-step skip to go on without such steps, or begin a "
+                    f"new run {lower}")
+        return (f"nothing was kept of {self._guard.bad_in_a_row} bad steps in a row, and to skip more will not help. "
+                f"Begin a new run {lower}")
 
     def _gradients(self) -> float:
         """Fill the gradients of a step, and say its loss."""
