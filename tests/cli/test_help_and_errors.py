@@ -97,6 +97,17 @@ def test_wrong_input_is_one_line_and_exit_code_2(call, tiny, mute, tmp_path, arg
     assert "Traceback" not in err
 
 
+def test_the_help_of_a_command_says_all_that_its_docstring_does(capsys):
+    assert "Ctrl-C or SIGTERM lets running requests finish" in " ".join(helped(capsys, "serve").split())
+    assert "torchrun --nproc-per-node 8" in helped(capsys, "train", "pretrain")
+    assert "lets running requests finish" not in " ".join(helped(capsys).split())
+
+
+def helped(capsys, *command):
+    assert main([*command, "--help"]) == 0
+    return capsys.readouterr().out
+
+
 def test_spelling_is_corrected(call):
     assert 'Did you mean "generate"' in call("genrate")[2]
     assert "Did you mean --temperature" in call("generate", "hi", "--temprature", "3")[2]

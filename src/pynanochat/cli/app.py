@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Literal
 
 import cyclopts
@@ -31,8 +34,8 @@ _TRAINING = {
     "texts": ("train_texts:train_texts", "Make up stories, sums and small talk to train on."),
     "tokenizer": ("train_tokenizer:train_tokenizer", "Make a tokenizer from texts."),
     "data": ("train_data:train_data", "Turn texts into shards of tokens."),
-    "pretrain": ("train_pretrain:pretrain", "Train a network on texts."),
-    "sft": ("train_sft:sft", "Teach a network to answer."),
+    "pretrain": ("train_pretrain:pretrain", "Pretrain a network on texts."),
+    "sft": ("train_sft:sft", "Supervised fine-tuning: teach a model to answer."),
     "bundled": ("train_bundled:bundled", "Make the model that comes with the package again."),
     "plot": ("train_plot:plot", "Plot the losses of runs."),
 }
@@ -44,7 +47,7 @@ def run(arguments: list[str]) -> int:
     if not arguments:
         arguments = ["chat"] if sys.stdin.isatty() else ["generate", "--chat"]
     try:
-        result = _app()(shielded(arguments), exit_on_error=False, print_error=False)
+        result = _app(arguments)(shielded(arguments), exit_on_error=False, print_error=False)
     except cyclopts.UnusedCliTokensError as error:
         more = " ".join(repr(plain(token)) for token in error.unused_tokens or ())
         print(f"nanochat: too many arguments: {more}; put a text of several words in quotes", file=sys.stderr)
@@ -61,26 +64,35 @@ class _HelpConsole(Console):
         raise BrokenPipeError
 
 
-def _app() -> cyclopts.App:
+def _app(arguments: Sequence[str] = ()) -> cyclopts.App:
+    """The commands; the one that is asked for tells its own help, the others need not be loaded for theirs."""
     app = cyclopts.App(
         console=_HelpConsole(),
         name="nanochat", help=_HELP, help_format="plaintext", version_flags=[], result_action="return_value",
         suppress_keyboard_interrupt=False,
         default_parameter=cyclopts.Parameter(negative=(), show_default=_shown_default, converter=converted),
         help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_BLANK, padding=(0, 0, 0, 3))))
-    _add(app, _COMMANDS)
+    _add(app, _COMMANDS, arguments[:1])
     training = cyclopts.App(name="train", help="Train a tokenizer and a model, and fine-tune it.", version_flags=[],
                             sort_key=len(_COMMANDS))
-    _add(training, _TRAINING)
+    _add(training, _TRAINING, arguments[1:2])
     app.command(training)
     app.command(_completion, name="--completion", help="Print the completion script of a shell.",
                 sort_key=len(_COMMANDS) + 1)
     return app
 
 
-def _add(app: cyclopts.App, commands: dict[str, tuple[str, str]]) -> None:
+def _add(app: cyclopts.App, commands: dict[str, tuple[str, str]], asked: Sequence[str]) -> None:
     for place, (name, (home, text)) in enumerate(commands.items()):
-        app.command(f"pynanochat.cli.{home}", name=name, help=text, sort_key=place)
+        told = _whole_help(home) if name in asked else text
+        app.command(f"pynanochat.cli.{home}", name=name, help=told, sort_key=place)
+
+
+def _whole_help(home: str) -> str:
+    """What the docstring of a command says, its paragraphs as one line each."""
+    module, _, function = home.partition(":")
+    said = inspect.getdoc(getattr(import_module(f"pynanochat.cli.{module}"), function)) or ""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in said.split("\n\n"))
 
 
 def _completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> int:

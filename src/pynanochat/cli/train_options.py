@@ -22,8 +22,8 @@ DataFolders: TypeAlias = Annotated[tuple[str, ...], Parameter(
     help="A folder that `train data` wrote; may be given again. FOLDER@4 comes four times in an epoch.")]
 RunFolder: TypeAlias = Annotated[Path, Parameter(help="The run's folder; a run that is there goes on.")]
 
-_CHANGES = Group("Changes to the recipe", sort_key=1)
-_RUNNING = Group("Running", sort_key=2)
+_CHANGES = Group("Changes to the recipe", sort_key=2)
+_RUNNING = Group("Running", sort_key=3)
 
 
 @Parameter(name="*", group=_CHANGES)
@@ -31,26 +31,28 @@ _RUNNING = Group("Running", sort_key=2)
 class Changes:
     """Settings of a run that take the place of the recipe's; what is left out stays as the recipe says."""
 
-    steps: Annotated[int | None, Parameter(help="Optimizer steps.")] = None
-    batch_tokens: Annotated[int | None, Parameter(help="Tokens of a step, over all processes.")] = None
-    rows: Annotated[int | None, Parameter(help="Rows of a micro-batch, on each process.")] = None
-    row_tokens: Annotated[int | None, Parameter(help="Tokens of a row.")] = None
-    matrix_lr: Annotated[float | None, Parameter(help="Rate of the matrices (Muon).")] = None
-    embedding_lr: Annotated[float | None, Parameter(help="Rate of the embeddings (AdamW).")] = None
-    unembedding_lr: Annotated[float | None, Parameter(help="Rate of the head (AdamW).")] = None
-    scalar_lr: Annotated[float | None, Parameter(help="Rate of the scalars (AdamW).")] = None
+    steps: Annotated[int | None, Parameter(alias="--num-iterations", help="Optimizer steps.")] = None
+    batch_tokens: Annotated[int | None, Parameter(
+        alias="--total-batch-size", help="Tokens of a step (the batch), over all processes.")] = None
+    rows: Annotated[int | None, Parameter(
+        alias="--device-batch-size", help="Sequences of a micro-batch, on each process.")] = None
+    row_tokens: Annotated[int | None, Parameter(help="Tokens of a sequence, at most the context.")] = None
+    matrix_lr: Annotated[float | None, Parameter(help="Learning rate of the matrices (Muon).")] = None
+    embedding_lr: Annotated[float | None, Parameter(help="Learning rate of the embeddings (AdamW).")] = None
+    unembedding_lr: Annotated[float | None, Parameter(help="Learning rate of the head (AdamW).")] = None
+    scalar_lr: Annotated[float | None, Parameter(help="Learning rate of the scalars (AdamW).")] = None
     weight_decay: Annotated[float | None, Parameter(help="Of the matrices, at the start.")] = None
-    warmup_steps: Annotated[int | None, Parameter(help="Steps in which the rates rise.")] = None
+    warmup_steps: Annotated[int | None, Parameter(help="Steps in which the learning rates rise.")] = None
     warmdown_ratio: Annotated[float | None, Parameter(help="Share of the steps in which they fall.")] = None
-    final_lr_frac: Annotated[float | None, Parameter(help="Where they end, as a share.")] = None
-    start_lr_frac: Annotated[float | None, Parameter(help="A factor on all rates.")] = None
+    final_lr_frac: Annotated[float | None, Parameter(help="Where they end, as a share of what they were.")] = None
+    start_lr_frac: Annotated[float | None, Parameter(help="A factor on all learning rates.")] = None
     dropout: Annotated[float | None, Parameter(help="Of attention weights and hidden units.")] = None
     init: Annotated[Literal["nanochat", "kaiming"] | None, Parameter(help="How weights begin.")] = None
     seed: Annotated[int | None, Parameter(help="Of the first weights and of the order of documents.")] = None
     dtype: Annotated[Literal["auto", "float32", "bfloat16"] | None, Parameter(help="Of activations.")] = None
     compile: Annotated[Literal["auto", "on", "off"] | None, Parameter(help="torch.compile.")] = None
     on_bad_step: Annotated[Literal["stop", "skip"] | None, Parameter(
-        help="Where a loss or a gradient is no number, or a loss is a spike.")] = None
+        help="Where a loss or a gradient is NaN or infinite, or a loss is a spike.")] = None
     spike: Annotated[float | None, Parameter(help="A loss this many times the recent mean is a spike.")] = None
     eval_every: Annotated[int | None, Parameter(help="Steps between evaluations; 0: at the end alone.")] = None
     eval_tokens: Annotated[int | None, Parameter(help="Held-out tokens of an evaluation.")] = None
