@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 NODE_MODULES := tests/clients/node_modules
 
-.PHONY: chat test soak lint bench clients clean
+.PHONY: help chat test soak lint bench clients clean
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 chat: $(VENV)/core  ## talk to the bundled model (installs the core, no torch)
 	@$(BIN)/nanochat chat
@@ -47,5 +50,5 @@ $(NODE_MODULES)/installed: tests/clients/package.json tests/clients/package-lock
 	cd tests/clients && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-clean:
+clean:  ## remove what make and the tests have made
 	rm -rf $(VENV) $(CLIENTS) $(NODE_MODULES) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

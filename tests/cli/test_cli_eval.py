@@ -57,8 +57,8 @@ def test_for_people(run, tiny, text):
     for name in suites.BUNDLED:
         assert "75.0 %" in rows[name]
     assert "mine.txt" in out
-    assert "tiny: 8 tasks" in err
-    assert err.count("\n") == 9
+    assert "tiny: 9 tasks" in err
+    assert err.count("\n") == 10
 
 
 def test_for_programs(run, tiny):
@@ -72,16 +72,16 @@ def test_for_programs(run, tiny):
 
 
 def test_several_models(run, tiny, text):
-    code, out, _ = run(tiny, "story5m", "--tasks", f"facts,{text}", "--max-per-task", "2")
+    code, out, _ = run(tiny, "nano8m", "--tasks", f"facts,{text}", "--max-per-task", "2")
     assert code == 0
     assert out.count("parameters, context") == 2
     assert "2 - 1" in out
     assert "tiny@3" in out
     assert "it may well be chance" in out
     assert f"the models read {text} to different ends" in " ".join(out.split())
-    assert "different ends" not in run(tiny, "story5m", "--tasks", text)[1]
-    document = json.loads(run(tiny, "story5m", "--tasks", f"facts,{text}", "--json")[1])
-    assert [one["model"] for one in document["models"]] == ["tiny", "story5m"]
+    assert "different ends" not in run(tiny, "nano8m", "--tasks", text)[1]
+    document = json.loads(run(tiny, "nano8m", "--tasks", f"facts,{text}", "--json")[1])
+    assert [one["model"] for one in document["models"]] == ["tiny", "nano8m"]
     found = document["differences"][0]
     assert found["facts"] == {"difference": 0, "standard_error": 0, "paired": True}
     assert found[str(text)]["paired"] is False  # windows of other lengths
@@ -130,7 +130,7 @@ def test_ctrl_c_keeps_what_is_known(run, tiny, monkeypatch):
         return first(llm, name, asked, **how)
 
     monkeypatch.setattr(suites, "run", then_stop)
-    code, out, err = run(tiny, "story5m", "--json")
+    code, out, err = run(tiny, "nano8m", "--json")
     document = json.loads(out)["models"]
     assert (code, len(document)) == (130, 1)
     assert (document[0]["complete"], document[0]["n"]) == (False, {"arithmetic": 4, "word_problems": 4})

@@ -53,7 +53,8 @@ def test_differences_are_paired_where_they_can_be():
 def test_names(tmp_path, packed):
     tasks = Catalogue(DataFolder(tmp_path))
     assert tasks.names(["bundled"]) == list(suites.BUNDLED) == [
-        "arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency"]
+        "arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency",
+        "story_requests"]
     assert tasks.names(["copa", "facts", "copa", "x/y.txt"]) == ["copa", "facts", "x/y.txt"]
     assert tasks.names(["chat"]) == ["mmlu", "chat_arc_easy", "chat_arc_challenge", "gsm8k"]
     assert tasks.names(["all"]) == list(suites.BUNDLED)  # no file is there

@@ -27,7 +27,8 @@ def test_a_sample_depends_on_seed_and_place_alone(samples: list[mixture.Sample])
 def test_kinds_come_by_their_weights(samples: list[mixture.Sample]) -> None:
     counts = Counter(sample.kind for sample in samples)
     assert set(counts) <= set(mixture.WEIGHTS)
-    assert sum(mixture.WEIGHTS.values()) == 100
+    assert sum(mixture.WEIGHTS.values()) == sum(mixture.PRACTICE.values()) == 100
+    assert set(mixture.PRACTICE) < set(mixture.WEIGHTS)
     assert 0.3 < counts["story"] / SAMPLES < 0.5
     assert counts["facts"] > 20
 

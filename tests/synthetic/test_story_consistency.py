@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pynanochat.synthetic.choices import Choices
-from pynanochat.synthetic.stories.consistency import judge
+from pynanochat.synthetic.stories.consistency import judge, missing
 from pynanochat.synthetic.stories.lexicon import lexicon
 from pynanochat.synthetic.stories.requests import request
 from pynanochat.synthetic.stories.story import Story, new_story
@@ -122,3 +122,13 @@ def test_a_story_by_somebody_else_is_judged_too(story: str) -> None:
 ], ids=["badger", "dog"])
 def test_plain_stories_pass(story: str) -> None:
     assert judge("Tell me a story.", story).problems == ()
+
+
+def test_words_that_a_story_is_only_to_contain_are_asked_for_apart() -> None:
+    story = "Lily was a little girl. Lily liked to play in the park. She saw a big dog. The dog was nice."
+    request = "Tell me a story with the words iris, dog and nightingale."
+    assert judge(request, story).problems == ()
+    assert missing(request, story) == (
+        "the iris that was asked for does not appear", "the nightingale that was asked for does not appear")
+    assert missing("Tell me a story with the words dog and park.", story) == ()
+    assert judge("Tell me a story about an iris.", story).problems == missing("Tell me a story about an iris.", story)

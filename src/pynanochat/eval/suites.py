@@ -15,8 +15,9 @@ BUNDLED = SUITES
 SIZE = 200  # questions of a suite
 SEED = 1
 
-_SAMPLED = {"story_consistency": SamplingPolicy(temperature=0.8, top_p=0.95, seed=1)}  # all others are greedy
-_MAX_TOKENS = {"story_consistency": 512}
+_TALES = ("story_consistency", "story_requests")
+_SAMPLED = dict.fromkeys(_TALES, SamplingPolicy(temperature=0.8, top_p=0.95, seed=1))  # all others are greedy
+_MAX_TOKENS = dict.fromkeys(_TALES, 512)
 _MOST_ANSWER = 192
 
 

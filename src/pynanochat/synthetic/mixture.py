@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pynanochat.chat import Message
 from pynanochat.synthetic import (
@@ -32,11 +32,14 @@ WEIGHTS: dict[str, float] = {
     "language": 2,  # plurals, rhymes, the alphabet
     "unknown": 1,  # saying that it does not know; more would teach it to doubt what it knows
 }
+# The same for fine-tuning, which counts answers alone: more of what is hardest, to keep to a request and to the letter.
+PRACTICE: dict[str, float] = {
+    "story": 40, "spelling": 22, "arithmetic": 14, "facts": 6, "word_problems": 6, "identity": 4, "small_talk": 4,
+    "language": 3, "unknown": 1}
 _MAKERS: dict[str, Callable[[Choices], list[Exchange]]] = {
     "arithmetic": arithmetic.exchanges, "word_problems": word_problems.exchanges, "spelling": spelling.exchanges,
     "facts": facts.exchanges, "identity": identity.exchanges, "small_talk": small_talk.exchanges,
     "language": language.exchanges, "unknown": unknown.exchanges}
-_KINDS, _KIND_WEIGHTS = tuple(WEIGHTS), tuple(WEIGHTS.values())
 _TALKS = tuple(_MAKERS)
 _TALK_WEIGHTS = tuple(WEIGHTS[kind] for kind in _TALKS)
 _SYSTEMS = (
@@ -48,15 +51,17 @@ _LONGEST = 1800  # characters of a conversation that nothing more is added to: a
 _ROOM = 1200  # of one that a first or last exchange may still be added to
 
 
-def documents(seed: int, count: int, *, first: int = 0) -> Iterator[Sample]:
+def documents(
+    seed: int, count: int, *, first: int = 0, weights: Mapping[str, float] = WEIGHTS
+) -> Iterator[Sample]:
     """The samples `first` to `first + count - 1` of this seed; none holds an item that is held out."""
     for place in range(first, first + count):
-        yield document(seed, place)
+        yield document(seed, place, weights)
 
 
-def document(seed: int, place: int) -> Sample:
+def document(seed: int, place: int, weights: Mapping[str, float] = WEIGHTS) -> Sample:
     """Sample number `place` of this seed."""
-    return drawn(Choices(seed_of(seed, place)))
+    return drawn(Choices(seed_of(seed, place)), weights)
 
 
 def seed_of(seed: int, place: int) -> str:
@@ -64,9 +69,9 @@ def seed_of(seed: int, place: int) -> str:
     return f"{seed} {place}"
 
 
-def drawn(choices: Choices) -> Sample:
-    """A sample of the mixture by these choices."""
-    kind = choices.one(_KINDS, _KIND_WEIGHTS)
+def drawn(choices: Choices, weights: Mapping[str, float] = WEIGHTS) -> Sample:
+    """A sample by these choices, of kinds as frequent as their weights say."""
+    kind = choices.one(tuple(weights), tuple(weights.values()))
     if kind in ("story", "story_text"):
         return _story(choices, kind)
     messages = _framed(choices, _talk(choices, kind))

@@ -13,7 +13,8 @@ from pynanochat.synthetic.choices import Choices
 from pynanochat.synthetic.exchange import Exchange, draw, question
 from pynanochat.synthetic.sample import Question
 
-SUITES = ("arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency")
+SUITES = ("arithmetic", "word_problems", "spelling", "facts", "story_questions", "identity", "story_consistency",
+          "story_requests")
 _RUN = 8  # words of the request in a row that a story does not repeat
 _SENTENCES = 3
 _HELD: dict[str, Callable[[Choices], list[Exchange]]] = {
@@ -53,19 +54,32 @@ def _of_stories(name: str, n: int, seed: int) -> list[Question]:
 
     if name == "story_questions":
         return stories.questions(seed, n)
+    judged = _consistent if name == "story_consistency" else _compliant
     return [Question(kind=name, messages=({"role": "user", "content": prompt.request},), answer=", ".join(prompt.names),
-                     check=partial(_consistent, prompt.request))
+                     check=partial(judged, prompt.request))
             for prompt in stories.prompts(Choices(f"{name} {seed}"), n)]
 
 
 def _consistent(request: str, said: str) -> bool:
-    """Whether it is a story, and a consistent one: some sentences of its own, not the request's words again."""
+    """Whether it is a story whose names, things and places stay the same, with those that it is to be about."""
     from pynanochat.synthetic.stories.consistency import judge
 
+    return _is_story(request, said) and judge(request, said).consistent
+
+
+def _compliant(request: str, said: str) -> bool:
+    """Whether it is a story with everything in it that was asked for."""
+    from pynanochat.synthetic.stories.consistency import missing
+
+    return _is_story(request, said) and not missing(request, said)
+
+
+def _is_story(request: str, said: str) -> bool:
+    """Whether it is some sentences of its own, not the request's words again."""
     words = re.findall(r"[\w'-]+", said.lower())
     asked = re.findall(r"[\w'-]+", request.lower())
     run = min(_RUN, len(asked))
     echoes = {tuple(asked[at : at + run]) for at in range(len(asked) - run + 1)}
     own = not any(tuple(words[at : at + run]) in echoes for at in range(len(words)))
     sentences = len(re.findall(r"[.!?][\"”]?(?:\s|$)", said))
-    return own and sentences >= _SENTENCES and judge(request, said).consistent
+    return own and sentences >= _SENTENCES

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,14 +68,16 @@ def make(
     return outcome
 
 
-def samples(seed: int, processes: int = 1) -> Generator[Sample, None, None]:
+def samples(
+    seed: int, processes: int = 1, weights: Mapping[str, float] = mixture.WEIGHTS
+) -> Generator[Sample, None, None]:
     """The samples of a seed in their order without end, made by so many processes."""
-    with contextlib.closing(in_order(partial(_made, seed), itertools.count(), processes)) as made:
+    with contextlib.closing(in_order(partial(_made, seed, weights), itertools.count(), processes)) as made:
         yield from itertools.chain.from_iterable(made)
 
 
-def _made(seed: int, chunk: int) -> list[Sample]:
-    return list(mixture.documents(seed, _CHUNK, first=chunk * _CHUNK))
+def _made(seed: int, weights: Mapping[str, float], chunk: int) -> list[Sample]:
+    return list(mixture.documents(seed, _CHUNK, first=chunk * _CHUNK, weights=weights))
 
 
 def _document(sample: Sample) -> Document:
@@ -121,8 +123,8 @@ def _shards(
         for sample in made_up:
             if made >= wanted:
                 return
-            if name == "data" or sample.messages is not None:
-                yield _document(sample)
+            yield _document(sample)
 
-    with contextlib.closing(samples(_SEEDS[name], processes)) as made_up:
+    weights = mixture.PRACTICE if name == "talk" else mixture.WEIGHTS
+    with contextlib.closing(samples(_SEEDS[name], processes, weights)) as made_up:
         shards.write(folder, documents(), tokenizer, val_share=0.005, progress=progress)

@@ -89,9 +89,9 @@ def _is_rate(value: object) -> bool:
     return type(value) in (int, float) and 0 < value < 1e3  # type: ignore[operator]
 
 
-def bundled_sft(*, vocab_size: int = 4096, steps: int = 900, **changes: Any) -> TrainConfig:
+def bundled_sft(*, vocab_size: int = 4096, steps: int = 1500, **changes: Any) -> TrainConfig:
     """The bundled model's second stage: conversations alone, where only answers count."""
     own: dict[str, Any] = {
-        "start_lr_frac": 0.3,
+        "start_lr_frac": 0.3, "warmdown_ratio": 1.0,
         "sample_prompts": ("Tell me a story about an owl named Uma who lost a key.", "What is 1234 times 56?")}
     return sft(bundled(vocab_size=vocab_size), steps=steps, **(own | changes))

@@ -51,20 +51,15 @@ class _Text:
 
 
 def judge(request: str, story: str) -> Verdict:
-    """What is wrong with a story that was told upon this request; nothing, where names and things stay the same."""
+    """What is wrong with a story that was told upon this request; nothing, where names and things stay the same.
+
+    Whom and what it is to be about belongs to that; words that it is only to contain are `missing`'s concern.
+    """
     words = vocabulary()
-    sentences = tuple(sentence.strip() for sentence in _SENTENCE.findall(story))
-    text = _Text(
-        story,
-        request,
-        sentences,
-        tuple(word.lower().removesuffix("'s") for word in _WORD.findall(story)),
-        tuple(_names(story, words)),
-        tuple(_names(f". {request}", words)),
-    )
+    text = _taken_apart(request, story, words)
     problems = [
         *_form(text),
-        *_requested(text, words),
+        *_requested(text, words, listed=False),
         *_introductions(text, words),
         *_kinds(text, words),
         *_pronouns(text),
@@ -72,6 +67,23 @@ def judge(request: str, story: str) -> Verdict:
         *_places(text),
     ]
     return Verdict(not problems, tuple(problems))
+
+
+def missing(request: str, story: str) -> tuple[str, ...]:
+    """What was asked for and does not appear: names, things, and words that the story was to contain."""
+    words = vocabulary()
+    return tuple(_requested(_taken_apart(request, story, words), words, listed=True))
+
+
+def _taken_apart(request: str, story: str, words: Vocabulary) -> _Text:
+    return _Text(
+        story,
+        request,
+        tuple(sentence.strip() for sentence in _SENTENCE.findall(story)),
+        tuple(word.lower().removesuffix("'s") for word in _WORD.findall(story)),
+        tuple(_names(story, words)),
+        tuple(_names(f". {request}", words)),
+    )
 
 
 def _form(text: _Text) -> Iterable[str]:
@@ -103,23 +115,24 @@ def _names(text: str, words: Vocabulary) -> list[str]:
     return list(found)
 
 
-def _requested(text: _Text, words: Vocabulary) -> Iterable[str]:
-    """What the request names and the story does not say."""
+def _requested(text: _Text, words: Vocabulary, *, listed: bool) -> Iterable[str]:
+    """What the request names and the story does not say; words of a list in it only if they are `listed`."""
     said = set(text.words)
     for name in text.asked:
         if name.lower() not in said:
             yield f"{name} was asked for and does not appear"
     asked = [word.lower() for word in _WORD.findall(text.request)]
-    listed = re.search(r" the words (.*?)(?: in (?:it|\w+ sentences)\b|[.!?]|,? please|$)", text.request)
+    found = re.search(r" the words (.*?)(?: in (?:it|\w+ sentences)\b|[.!?]|,? please|$)", text.request)
+    in_list = {word.lower() for word in _WORD.findall(found[1])} if found else set()
     wanted = {word for word in asked if word in words.kinds or word in words.things}
-    if listed:
-        wanted |= {word.lower() for word in _WORD.findall(listed[1]) if word.lower() in words.nouns}
+    wanted |= in_list & words.nouns
     wanted |= {noun for colour, noun in pairwise(asked) if colour in words.colours and noun in words.nouns}
-    for noun in sorted(wanted):
+    left_out = set() if listed else in_list
+    for noun in sorted(wanted - left_out):
         if noun not in said and f"{noun}s" not in said:
             yield f"the {noun} that was asked for does not appear"
     for at in _ASKED_THING.finditer(text.request):
-        if at[1] not in words.plain and at[1] not in words.nouns and at[1] not in said:
+        if at[1] not in words.plain and at[1] not in words.nouns and at[1] not in said and at[1] not in left_out:
             yield f"the {at[1]} that was asked for does not appear"
 
 
