@@ -135,7 +135,7 @@ def on_cpu(name: str, options: dict[str, str]) -> tuple[nc.LLM, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--model", default="story5m")
+    options.add_argument("--model", default="tests/fixtures/story5m", help="a float checkpoint")
     options.add_argument("--tokens", type=int, default=30_000)
     options.add_argument("--text", type=Path, help="measure on this file instead of what the model says")
     asked = options.parse_args()

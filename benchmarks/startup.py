@@ -1,4 +1,4 @@
-"""Milliseconds from the shell to a bare Python, to the package, to help, and to the bundled model's first token.
+"""Milliseconds from the shell to a bare Python, to the package, to help, and to the first token.
 
 Run: python benchmarks/startup.py [--runs 15]. Medians and the fastest; a table, then one JSON line. The kinds take
 turns, so that a busy moment of the machine falls on all of them. Last, once each, the first start ever: with an empty
@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "pynanochat"]
 ANSWER = [*COMMAND, "generate", "Once upon a time", "--greedy"]
+FLOATS = [*ANSWER, "--model", str(Path(__file__).parents[1] / "tests/fixtures/story5m")]
 KINDS = {  # how it starts, and what is waited for: its end, or its first byte of output
     "python": ([sys.executable, "-c", "pass"], "end"),
     "python, importing pynanochat": ([sys.executable, "-c", "import pynanochat"], "end"),
@@ -26,8 +28,9 @@ KINDS = {  # how it starts, and what is waited for: its end, or its first byte o
     "nanochat generate --help": ([*COMMAND, "generate", "--help"], "end"),
     "nanochat inspect --json": ([*COMMAND, "inspect", "--json"], "end"),
     "nanochat generate, first token": (ANSWER, "first"),
-    "the same with --quantize q8": ([*ANSWER, "--quantize", "q8"], "first"),
-    "the same with --quantize q4": ([*ANSWER, "--quantize", "q4"], "first"),
+    "a bfloat16 model": (FLOATS, "first"),
+    "a bfloat16 model, --quantize q8": ([*FLOATS, "--quantize", "q8"], "first"),
+    "a bfloat16 model, --quantize q4": ([*FLOATS, "--quantize", "q4"], "first"),
 }
 FIRST_TOKENS = [name for name, (_, until) in KINDS.items() if until == "first"]
 

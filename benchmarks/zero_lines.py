@@ -1,6 +1,6 @@
 """What share of the MLP's second matrices a decoded token reads: lines of 64 bytes that meet a hidden unit above zero.
 
-Run: python benchmarks/zero_lines.py [--model NAME] [--tokens 250]. A table, one JSON line last. The text is the model's
+Run: python benchmarks/zero_lines.py [--model PATH] [--tokens 250]. A table, one JSON line last. The text is the model's
 own, from "Once upon a time" at temperature 0.8; every token is decoded alone, on the cpu backend, wave by wave.
 """
 
@@ -41,7 +41,7 @@ def shares(llm: nc.LLM, quantize: str, tokens: list[int]) -> tuple[np.ndarray, n
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--model")
+    options.add_argument("--model", default="tests/fixtures/story5m", help="a float checkpoint")
     options.add_argument("--tokens", type=int, default=250)
     asked = options.parse_args()
     llm = nc.load(asked.model, backend="cpu")

@@ -16,6 +16,7 @@ hypothesis.settings.load_profile("pynanochat")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the bundled model's kernels once, before several processes need them and say on stderr that they do."""
+    """Compile the most used kernels once, before several processes need them and say on stderr that they do."""
     if not hasattr(config, "workerinput"):
-        compiled.loop(processor.choose_level(), "bfloat16", "float32")
+        for weights, pages in (("q8", "bfloat16"), ("bfloat16", "float32")):  # the bundled model's, and fixtures'
+            compiled.loop(processor.choose_level(), weights, pages)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
+STORY5M = FIXTURES / "story5m"  # a trained model that stays as it is, for tests that need sense in what is said
 PARITY = Path(os.environ.get("NANOCHAT_PARITY") or FIXTURES)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixture_files import FIXTURES
+from fixture_files import FIXTURES, STORY5M
 from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ def needs_llguidance(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module")
 def llm() -> nc.LLM:
-    return nc.load()
+    return nc.load(STORY5M)
 
 
 WORDS = nc.Tokenizer.load(FIXTURES / "tokenizer_512")

@@ -7,13 +7,14 @@ import threading
 
 import numpy as np
 import pytest
+from fixture_files import STORY5M
 
 import pynanochat as nc
 
 
 @pytest.fixture(scope="module")
 def llm() -> nc.LLM:
-    return nc.load(backend="reference")
+    return nc.load(STORY5M, backend="reference")
 
 
 def pools_are_free(llm: nc.LLM) -> bool:
@@ -222,17 +223,17 @@ def test_the_end_of_the_context(llm: nc.LLM) -> None:
     assert len(output.tokens) <= 5
     with pytest.raises(nc.ContextError, match="the context holds 512"):
         llm.generate([7] * 513)
-    strict = nc.load(backend="reference", context_policy="error", context=64)
+    strict = nc.load(STORY5M, backend="reference", context_policy="error", context=64)
     with pytest.raises(nc.ContextError, match="do not fit the context of 64"):
         strict.generate("a", 64)
     assert strict.generate("a", 8, temperature=0).finish_reason == "length"
-    longer = nc.load(backend="reference", context=1024)
+    longer = nc.load(STORY5M, backend="reference", context=1024)
     assert longer.logits([7] * 600).shape == (600, 2048)
 
 
 @pytest.mark.parametrize("policy", ["drop", "stop", "error"])
 def test_a_chat_longer_than_the_context(policy: str) -> None:
-    llm = nc.load(backend="reference", context=96, context_policy=policy)
+    llm = nc.load(STORY5M, backend="reference", context=96, context_policy=policy)
     chat = llm.chat(system="Be brief.", temperature=0, max_tokens=24)
     for _ in range(2):
         chat.send("What is 2 plus 2?")
@@ -285,20 +286,20 @@ def test_a_model_without_a_tokenizer_runs_on_ids(llm: nc.LLM, tmp_path) -> None:
     (lambda llm: llm.generate("a", 1.5), nc.RequestError, "max_tokens is 1.5"),
     (lambda llm: llm.generate("a", True), nc.RequestError, "max_tokens is True"),
     (lambda llm: llm.logits("abc"), nc.RequestError, "expected token ids"),
-    (lambda llm: nc.load(step=5), nc.NotFoundError, "no training steps"),
-    (lambda llm: nc.load("story5m", source="sft"), nc.CheckpointError, "leave source out"),
-    (lambda llm: nc.load(context="10"), nc.ContextError, "expected 1 to 5120"),
-    (lambda llm: nc.load(cache_bytes=0), nc.RequestError, "cache_bytes"),
+    (lambda llm: nc.load(STORY5M, step=5), nc.NotFoundError, "no training steps"),
+    (lambda llm: nc.load("nano8m", source="sft"), nc.CheckpointError, "leave source out"),
+    (lambda llm: nc.load(STORY5M, context="10"), nc.ContextError, "expected 1 to 5120"),
+    (lambda llm: nc.load(STORY5M, cache_bytes=0), nc.RequestError, "cache_bytes"),
     (lambda llm: llm.generate([1, 2048]), nc.RequestError, "token 2048"),
     (lambda llm: llm.generate([-1]), nc.RequestError, "token -1"),
     (lambda llm: llm.generate("a", -1), nc.RequestError, "max_tokens is -1"),
     (lambda llm: llm.generate("a", logit_bias={9999: 1}), nc.PolicyError, "9999"),
     (lambda llm: llm.chat(n=2), nc.ConversationError, "n is 2"),
-    (lambda llm: nc.load(backend="tpu"), nc.BackendError, "expected one of auto, cpu"),
-    (lambda llm: nc.load(context=10**6), nc.ContextError, "expected 1 to 5120"),
-    (lambda llm: nc.load(dtype="int3"), nc.BackendError, "not in 'int3'"),
-    (lambda llm: nc.load(quantize="q5"), nc.UnsupportedError, "quantize is 'q5'; expected one of q8, q4"),
-    (lambda llm: nc.load(softcap=-3), nc.ConfigError, "softcap"),
+    (lambda llm: nc.load(STORY5M, backend="tpu"), nc.BackendError, "expected one of auto, cpu"),
+    (lambda llm: nc.load(STORY5M, context=10**6), nc.ContextError, "expected 1 to 5120"),
+    (lambda llm: nc.load(STORY5M, dtype="int3"), nc.BackendError, "not in 'int3'"),
+    (lambda llm: nc.load(STORY5M, quantize="q5"), nc.UnsupportedError, "quantize is 'q5'; expected one of q8, q4"),
+    (lambda llm: nc.load(STORY5M, softcap=-3), nc.ConfigError, "softcap"),
 ])
 def test_wrong_input(llm: nc.LLM, call, error, words) -> None:
     with pytest.raises(error, match=words):

@@ -6,6 +6,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat import session
@@ -17,7 +18,7 @@ WORDS = ("Once", " upon", " a time", "\n", "\n\n", "  ", "12*3", " it's", "", "Ã
 
 @pytest.fixture(scope="module")
 def llm() -> nc.LLM:
-    return nc.load(backend="reference")
+    return nc.load(STORY5M, backend="reference")
 
 
 def talk(llm: nc.LLM, context: int, policy: str, system: str | None = None, max_tokens: int | None = None) -> Chat:

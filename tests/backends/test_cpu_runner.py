@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat import checkpoint
@@ -151,7 +152,8 @@ def test_settings_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_weights_run_as_they_are_stored() -> None:
     """bfloat16 files are widened on the way, which is exact; asking for bfloat16 rounds float32 weights."""
-    assert nc.load(backend="cpu").backend.dtype == "bfloat16"
+    assert nc.load(STORY5M, backend="cpu").backend.dtype == "bfloat16"
+    assert nc.load(backend="cpu").backend.dtype == "q8"
     cfg = CONFIGS["grouped"]
     assert runner(cfg).facts.dtype == "float32"
     assert runner(cfg, dtype="bfloat16").facts.dtype == "bfloat16"

@@ -113,10 +113,10 @@ def test_hub_ids_are_downloaded(base, monkeypatch):
 
 def test_the_bundled_model(monkeypatch, tmp_path):
     monkeypatch.setattr(directory, "_ASSETS", tmp_path)
-    with pytest.raises(NotFoundError, match="bundled model story5m"):
+    with pytest.raises(NotFoundError, match="bundled model nano8m"):
         checkpoint.resolve(None)
-    (tmp_path / "story5m").mkdir()
-    assert checkpoint.resolve(None) == checkpoint.resolve("story5m") == tmp_path / "story5m"
+    (tmp_path / "nano8m").mkdir()
+    assert checkpoint.resolve(None) == checkpoint.resolve("nano8m") == tmp_path / "nano8m"
 
 
 def test_an_unfinished_save_is_no_model(base):

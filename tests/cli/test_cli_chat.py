@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from command_line import one_line
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat.chat import apply_chat_template
@@ -136,15 +137,15 @@ def test_stored_tokens_are_used_where_they_say_the_answer_and_no_more(call, tiny
 @pytest.mark.parametrize("more", [{"vocab_size": 266}, {"vocab_size": None}, {"model": "other"}, {"answers": []},
                                   {"answers": 3}])
 def test_stored_tokens_of_another_model_are_not_used(call, tmp_path, more):
-    words = nc.load().tokenizer
+    words = nc.load(STORY5M).tokenizer
     spelled = words.encode("o") + words.encode("nce")
     assert spelled != words.encode("once")
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "once"}]
-    document = {"messages": messages, "model": nc.load().checkpoint.path.name, "vocab_size": 2048, "answers": [spelled]}
+    document = {"messages": messages, "model": "story5m", "vocab_size": 2048, "answers": [spelled]}
     file, again = tmp_path / "talk.json", tmp_path / "again.json"
     for extra, wanted in (({}, spelled), (more, words.encode("once"))):
         file.write_text(json.dumps(document | extra))
-        _, _, err = call("chat", piped=f"/load {file}\n/save {again}\n")
+        _, _, err = call("chat", STORY5M, piped=f"/load {file}\n/save {again}\n")
         assert json.loads(again.read_text())["answers"] == [wanted]
         assert ("do not fit this model" in err) == (wanted != spelled)
 
@@ -245,7 +246,7 @@ def test_wrong_files_and_forms_are_refused_before_anything_is_said(call, tiny, a
 def test_settings_of_how_an_answer_is_shown(call):
     lines = ["/set markdown off", "/set color_by_probability on", "/set logprobs 2", "/set", "What is 12 times 3?",
              "/tokens", "/set logprobs none", "What is 12 times 3?", "/tokens"]
-    code, _, err = call("chat", "--greedy", piped="\n".join(lines))
+    code, _, err = call("chat", STORY5M, "--greedy", piped="\n".join(lines))
     assert code == 0
     for part in ("markdown is off", "color_by_probability is on", "logprobs is 2", "logprobs              2",
                  "logprobs is none", "1913 '36'  2047 '<|output_end|>'"):

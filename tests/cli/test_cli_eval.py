@@ -134,7 +134,7 @@ def test_ctrl_c_keeps_what_is_known(run, tiny, monkeypatch):
     document = json.loads(out)["models"]
     assert (code, len(document)) == (130, 1)
     assert (document[0]["complete"], document[0]["n"]) == (False, {"arithmetic": 4, "word_problems": 4})
-    assert "stopped after 2 of 7 tasks" in err
+    assert "stopped after 2 of 8 tasks" in err
     code, out, _ = run(tiny, "--tasks", "spelling")
     assert (code, out) == (130, "")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from command_line import one_line, writing
+from fixture_files import STORY5M
 
 import pynanochat as nc
 
@@ -84,7 +85,7 @@ def test_stop_strings_and_limits(call, tiny):
 
 
 def test_tool_blocks_are_not_in_the_text(call):
-    arguments = ("generate", "What is 12 times 3?", "--chat", "--greedy")
+    arguments = ("generate", "What is 12 times 3?", "-m", STORY5M, "--chat", "--greedy")
     document = json.loads(call(*arguments, "--json")[1])["samples"][0]
     assert any(document["forced"])
     assert [part["type"] for part in document["parts"]] == ["text", "python", "python_output", "text"]
@@ -96,9 +97,9 @@ def test_tool_blocks_are_not_in_the_text(call):
 def test_a_terminal_shows_what_the_calculator_did(call, monkeypatch):
     monkeypatch.setattr("_pytest.capture.CaptureIO.isatty", lambda self: True)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "[12*3 = 36]" in call("generate", "What is 12 times 3?", "--chat", "--greedy")[1]
+    assert "[12*3 = 36]" in call("generate", "What is 12 times 3?", "-m", STORY5M, "--chat", "--greedy")[1]
     monkeypatch.delenv("NO_COLOR")
-    assert "\033[2m36\033[0m" in call("generate", "What is 12 times 3?", "--chat", "--greedy")[1]
+    assert "\033[2m36\033[0m" in call("generate", "What is 12 times 3?", "-m", STORY5M, "--chat", "--greedy")[1]
 
 
 @pytest.mark.parametrize(("arguments", "prompt"), [

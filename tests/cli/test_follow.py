@@ -125,7 +125,7 @@ def test_without_memory_for_two_the_old_model_goes_on(run, save, capsys):
 
 def test_only_a_run_can_be_followed(run, tiny, call):
     assert run_of(str(run), None) == run
-    for model, step in ((None, None), ("story5m", None), (tiny, None), (str(run), 10)):
+    for model, step in ((None, None), ("nano8m", None), (tiny, None), (str(run), 10)):
         with pytest.raises(RequestError, match="--follow"):
             run_of(model, step)
     code, out, err = call("chat", tiny, "--follow", piped="hi\n")

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 from command_line import PATIENCE
+from fixture_files import STORY5M
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
@@ -68,7 +69,7 @@ def test_no_history_is_kept_where_none_is_wanted(said, tmp_path):
 
 
 def test_keys_do_not_show_while_an_answer_is_drawn(terminal):
-    chat = terminal("chat", "--greedy", "--max-tokens", "60", pause=0.05, size=(60, 20))
+    chat = terminal("chat", STORY5M, "--greedy", "--max-tokens", "60", pause=0.05, size=(60, 20))
     chat.until("›")
     chat.type("Tell me a bedtime story about Ben and a lost kite.\r")
     chat.until("Ben the boy")

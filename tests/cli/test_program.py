@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from command_line import PATIENCE, command, one_line, program, writing
+from fixture_files import STORY5M
 
 import pynanochat as nc
 
@@ -64,7 +65,7 @@ def test_a_text_encoding_that_lacks_characters_is_no_error(tiny):
 
 
 def test_a_terminal_chat(terminal, tmp_path):
-    chat = terminal("chat", "--greedy", "--max-tokens", "400")
+    chat = terminal("chat", STORY5M, "--greedy", "--max-tokens", "400")
     assert "G4 (nanochat since 2026-03-14), 6.16 M parameters" in chat.until("Ctrl-D leaves")
     chat.until("›")
     chat.type("\x03")
@@ -85,7 +86,7 @@ def test_a_terminal_chat(terminal, tmp_path):
 
 
 def test_ctrl_c_stops_an_answer_and_the_chat_goes_on(terminal):
-    chat = terminal("chat", "--greedy", "--max-tokens", "400", pause=0.2)  # half a minute for the whole story
+    chat = terminal("chat", STORY5M, "--greedy", "--max-tokens", "400", pause=0.2)  # half a minute for the whole story
     chat.until("›")
     chat.type("Tell me a bedtime story about Ben and a lost kite.\r")
     chat.until("Ben the boy")

@@ -25,7 +25,7 @@ def test_inspect_json(call, tiny):
 def test_inspect_the_bundled_model(call):
     document = json.loads(call("inspect", "--json")[1])
     assert document["generation"] == "G4"
-    assert document["tokenizer"]["vocab_size"] == 2048
+    assert document["tokenizer"]["vocab_size"] == 4096
 
 
 def test_convert_there_and_back(call, tiny, tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fixture_files import STORY5M
 from real_clients import Clients
 from running_server import Served, serve
 
@@ -26,14 +27,14 @@ def extra() -> None:
 
 @pytest.fixture(scope="session")
 def served(extra: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The bundled model behind `nanochat serve`."""
-    yield from serve(tmp_path_factory.mktemp("served"))
+    """A trained model behind `nanochat serve`."""
+    yield from serve(tmp_path_factory.mktemp("served"), str(STORY5M))
 
 
 @pytest.fixture(scope="session")
 def llm() -> nc.LLM:
     """The model that the server has."""
-    return nc.load()
+    return nc.load(STORY5M)
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +59,10 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Clients:
 @pytest.fixture(scope="session")
 def served_with_key(extra: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One that wants a key."""
-    yield from serve(tmp_path_factory.mktemp("served_with_key"), "--api-key", "open-sesame")
+    yield from serve(tmp_path_factory.mktemp("served_with_key"), str(STORY5M), "--api-key", "open-sesame")
 
 
 @pytest.fixture(scope="session")
 def served_with_bos(extra: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One that puts <|bos|> in front of every prompt of /v1/completions, token ids included."""
-    yield from serve(tmp_path_factory.mktemp("served_with_bos"), "--bos", "always")
+    yield from serve(tmp_path_factory.mktemp("served_with_bos"), str(STORY5M), "--bos", "always")

@@ -1,4 +1,4 @@
-"""What the tests of evaluation share: the bundled model, and a small random one whose tokens are bytes."""
+"""What the tests of evaluation share: a trained model, and a small random one whose tokens are bytes."""
 
 import io
 import json
@@ -6,6 +6,7 @@ import lzma
 import tarfile
 
 import pytest
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat import checkpoint
@@ -18,7 +19,7 @@ CONFIG = GPTConfig(sequence_len=96, vocab_size=265, n_layer=2, n_head=2, n_kv_he
 
 @pytest.fixture(scope="session")
 def story():
-    return nc.load("story5m", backend="cpu")
+    return nc.load(STORY5M, backend="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def test_names(tmp_path, packed):
         (tmp_path / name).touch()
     packed(catalogue.CORE, {f"eval_data/{task.file}": "" for name, task in core.TASKS.items() if name != "arc_easy"})
     everything = tasks.names(["all"])
-    assert len(everything) == 7 + 21 + 3 + 1
+    assert len(everything) == 8 + 21 + 3 + 1
     assert not {"arc_easy", "chat_arc_easy", "humaneval"} & set(everything)
     assert tasks.names(["texts"]) == ["shakespeare"]
     packed(catalogue.CORE, {"other/copa.jsonl": ""})
@@ -123,7 +123,7 @@ def test_a_report(story, own, tmp_path):
     report = evaluate(story, ["bundled", str(tmp_path / "mine.txt")], max_per_task=2,
                       progress=lambda *done: heard.append(done))
     document = json.loads(json.dumps(report.to_dict()))
-    assert [document[name] for name in suites.BUNDLED] == [0.5] * 7
+    assert [document[name] for name in suites.BUNDLED] == [0.5] * 8
     assert document["n"] == dict.fromkeys(suites.BUNDLED, 2)
     assert document["standard_error"]["facts"] == pytest.approx(0.5)
     text = document["tasks"][str(tmp_path / "mine.txt")]

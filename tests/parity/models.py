@@ -103,6 +103,6 @@ def block_outputs(llm: nc.LLM, tokens: list[int], patch: pytest.MonkeyPatch) -> 
 
 
 def story5m_checkpoint() -> Path | None:
-    """The bundled model in upstream's own layout, where the whole fixtures are at hand."""
+    """The trained model of the fixtures in upstream's own layout, where all of them are at hand."""
     path = PARITY.parent / "checkpoints" / "story5m"
     return path if path.is_dir() else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixture_files import STORY5M
 from models import FOLDERS, load, runner_of
 
 import pynanochat as nc
@@ -92,7 +93,7 @@ def test_the_same_bits_in_any_company(folder: str, backend: str) -> None:
 
 
 def test_streamed_or_not() -> None:
-    llm = nc.load()
+    llm = nc.load(STORY5M)
     settings: dict[str, Any] = {"max_tokens": 30, "temperature": 0.9, "seed": 5, "logprobs": 4, "n": 2}
     whole = llm.generate("Once upon a time", **settings)
     for sample in whole.samples:

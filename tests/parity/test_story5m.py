@@ -1,4 +1,4 @@
-"""The bundled model: its seven conversations token for token, from every format that can hold it, by every way in."""
+"""A trained model: its seven conversations token for token, from every format that can hold it, by every way in."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_files import STORY5M
 from models import BACKENDS, TOLERANCE, story5m_checkpoint
 
 import pynanochat as nc
 from pynanochat.cli import main
 
-STORY5M = Path(__file__).parents[1] / "fixtures" / "story5m"
 CHATS = json.loads((STORY5M / "expected_chat.json").read_text())
 
 
-@pytest.fixture(scope="module", params=["bundled", "upstream", "native", "nanochat"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """The model as it is shipped, in upstream's layout, and in copies that our own writers made."""
-    if request.param == "bundled":
-        return None
+@pytest.fixture(scope="module", params=["own", "upstream", "native", "nanochat"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model as our trainer wrote it, in upstream's layout, and in copies that our own writers made."""
+    if request.param == "own":
+        return STORY5M
     if request.param == "upstream":
         path = story5m_checkpoint()
         return path / "chatsft_checkpoints/d6" if path else pytest.skip("NANOCHAT_PARITY does not reach story5m")
     target = tmp_path_factory.mktemp("copies") / request.param
-    nc.save(nc.load(), target, format=request.param)
+    nc.save(nc.load(STORY5M), target, format=request.param)
     return target
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_conversations(place: Path | None, backend: str) -> None:
+def test_conversations(place: Path, backend: str) -> None:
     if backend == "torch":
         pytest.importorskip("torch")
     llm = nc.load(place, backend=backend)
@@ -44,7 +44,7 @@ def test_conversations(place: Path | None, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_logits(place: Path | None, backend: str) -> None:
+def test_logits(place: Path, backend: str) -> None:
     if backend == "torch":
         pytest.importorskip("torch")
     llm = nc.load(place, backend=backend)
@@ -58,8 +58,8 @@ def test_logits(place: Path | None, backend: str) -> None:
 
 @pytest.mark.parametrize("case", CHATS, ids=[case["question"][:30] for case in CHATS])
 def test_conversations_through_the_command(case: dict, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["generate", case["question"], "--chat", "--greedy", "--max-tokens", "220", "--json",
-                 "--backend", "reference"])
+    code = main(["generate", case["question"], "--model", str(STORY5M), "--chat", "--greedy", "--max-tokens", "220",
+                 "--json", "--backend", "reference"])
     sample = json.loads(capsys.readouterr().out)["samples"][0]
     end = [] if sample["end_token"] is None else [sample["end_token"]]
     assert code == 0
@@ -68,7 +68,7 @@ def test_conversations_through_the_command(case: dict, capsys: pytest.CaptureFix
 
 
 def test_formats_that_cannot_hold_it_refuse(tmp_path: Path) -> None:
-    llm = nc.load()
+    llm = nc.load(STORY5M)
     for format_ in ("huggingface", "burn"):
         with pytest.raises(nc.UnsupportedError, match='save it as native'):
             nc.save(llm, tmp_path / format_, format=format_)
@@ -76,7 +76,7 @@ def test_formats_that_cannot_hold_it_refuse(tmp_path: Path) -> None:
 
 
 def test_a_copy_is_bitwise_the_same(tmp_path: Path) -> None:
-    llm = nc.load()
+    llm = nc.load(STORY5M)
     nc.save(llm, tmp_path / "a")
     nc.save(nc.load(tmp_path / "a"), tmp_path / "b", format="nanochat")
     again = nc.load(tmp_path / "b")

@@ -1,4 +1,4 @@
-"""The API over the bundled model, and over a model that says what a test wants, in this process."""
+"""The API over a trained model, and over a model that says what a test wants, in this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from fixture_files import STORY5M
 
 import pynanochat as nc
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def story5m() -> nc.LLM:
-    return nc.load()
+    return nc.load(STORY5M)
 
 
 @pytest.fixture(scope="session")

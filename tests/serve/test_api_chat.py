@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="nanochat serve needs the extra serve")
 
 from api_client import Api, Reply, ScriptedApi
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat.serve.schema_chat import ChatChunk, ChatCompletion
@@ -126,7 +127,7 @@ def test_a_seeded_answer_is_that_of_the_library_alone_or_among_others_streamed_o
     body = {"messages": [{"role": "user", "content": ASK}], "temperature": 1.0, "top_k": 0, "max_tokens": 24,
             "logprobs": True, "return_token_ids": True}
     waiting = [api.start("/v1/chat/completions", body | {"seed": seed, "stream": bool(seed % 2)}) for seed in range(8)]
-    library = nc.load().chat(max_tokens=24, temperature=1.0, logprobs=0, seed=0)
+    library = nc.load(STORY5M).chat(max_tokens=24, temperature=1.0, logprobs=0, seed=0)
     for seed, future in enumerate(waiting):
         reply = future.result(60)
         choice = reply.json()["choices"][0] if not seed % 2 else None

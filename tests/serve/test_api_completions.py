@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="nanochat serve needs the extra serve")
 
 from api_client import Api, ScriptedApi
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat.sampling import log_softmax
@@ -23,7 +24,7 @@ STORY = "Once upon a time"
 @pytest.fixture(scope="module")
 def library() -> nc.LLM:
     """The same model, not served."""
-    return nc.load()
+    return nc.load(STORY5M)
 
 
 def ids_of(api: Api, text: str) -> list[int]:
@@ -72,7 +73,7 @@ def test_prompts_come_as_texts_ids_and_lists_of_these(api: Api) -> None:
 
 @pytest.mark.parametrize(("bos", "text", "ids"), [("auto", 1, 0), ("always", 1, 1), ("never", 0, 0)])
 def test_the_policy_for_bos(bos: Any, text: int, ids: int) -> None:
-    served = Api({"story5m": nc.load()}, settings=Settings(bos=bos))
+    served = Api({"story5m": nc.load(STORY5M)}, settings=Settings(bos=bos))
     try:
         tokens = ids_of(served, STORY)
         first = ids_of(served, "<|bos|>")

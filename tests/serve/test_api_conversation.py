@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="nanochat serve needs the extra serve")
 
 from api_client import Api
+from fixture_files import STORY5M
 from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,7 +146,7 @@ def test_what_is_no_conversation_is_refused_by_place(
 
 @pytest.mark.parametrize("policy", ["drop", "stop", "error"])
 def test_the_end_of_the_context_is_a_policy(policy: Any) -> None:
-    served = Api({"story5m": nc.load(context_policy=policy)})
+    served = Api({"story5m": nc.load(STORY5M, context_policy=policy)})
     try:
         assert served.get("/v1/models").json()["data"][0]["nanochat"]["context_policy"] == policy
         assert served.chat("Hi", temperature=0).status == 200

@@ -15,6 +15,7 @@ pytest.importorskip("prometheus_client", reason="nanochat serve needs the extra 
 pytest.importorskip("schemathesis", reason="the extra clients brings schemathesis")
 
 from api_client import serving
+from fixture_files import STORY5M
 from fuzzing import FACTOR, examples
 
 import pynanochat as nc
@@ -27,7 +28,7 @@ OPERATIONS = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/toke
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with serving({"story5m": nc.load()}, keys=(KEY,)) as url:
+    with serving({"story5m": nc.load(STORY5M)}, keys=(KEY,)) as url:
         yield url
 
 

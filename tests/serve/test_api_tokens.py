@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="nanochat serve needs the extra serve")
 
 from api_client import Api, ScriptedRunner
+from fixture_files import STORY5M
 from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -155,7 +156,7 @@ def test_a_model_without_a_tokenizer_completes_ids_only(bare: Api) -> None:
 
 
 def test_keys_do_not_share_cached_prompts(story5m: LLM) -> None:
-    served = Api({"story5m": nc.load()}, keys=("one", "two"))
+    served = Api({"story5m": nc.load(STORY5M)}, keys=("one", "two"))
     try:
         body = {"prompt": "Once upon a time there was a little dog who lived in a house by the sea. " * 2,
                 "max_tokens": 1}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import own_loop
 import pytest
+from fixture_files import STORY5M
 
 import pynanochat as nc
 from pynanochat.engine.request import Request
@@ -23,7 +24,7 @@ Scenario = Callable[[EngineThread], Awaitable[None]]
 
 @pytest.fixture(scope="module")
 def llm() -> nc.LLM:
-    return nc.load()
+    return nc.load(STORY5M)
 
 
 @asynccontextmanager

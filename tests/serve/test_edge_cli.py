@@ -67,7 +67,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_it_prints_its_url_when_it_is_ready() -> None:
-    with program("one=story5m", "two=story5m", "--log-requests") as running:
+    with program("one=nano8m", "two=nano8m", "--log-requests") as running:
         assert running.line.startswith("Serving one, two at http://127.0.0.1:")
         assert list(json.loads(running.get("/health").body)["models"]) == ["one", "two"]
         code, out, err = running.stop()
@@ -83,7 +83,7 @@ def test_json_and_a_key_of_the_environment(tmp_path: Path) -> None:
     arguments = ("--json", "--api-key", "given", "--api-key-file", str(file))
     with program(*arguments, NANOCHAT_API_KEY="from-outside") as running:
         document = json.loads(running.line)
-        assert document == {"url": f"http://127.0.0.1:{running.port}", "models": ["story5m"]}
+        assert document == {"url": f"http://127.0.0.1:{running.port}", "models": ["nano8m"]}
         assert running.get("/metrics").status == 401
         for key in ("given", "from-a-file", "from-outside"):
             assert running.get("/metrics", f"Authorization: Bearer {key}").status == 200
@@ -109,8 +109,8 @@ def test_a_port_in_use_is_told_before_a_model_is_loaded(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (["no-such-model"], "no-such-model"), (["a=story5m", "a=story5m"], "two models are called a"),
-    (["story5m", "story5m"], "two models are called story5m"), (["--port", "70000"], "--port"),
+    (["no-such-model"], "no-such-model"), (["a=nano8m", "a=nano8m"], "two models are called a"),
+    (["nano8m", "nano8m"], "two models are called nano8m"), (["--port", "70000"], "--port"),
     (["--port", "x"], "x"), (["--host", "not a host"], "--host"), (["--max-waiting", "-1"], "--max-waiting"),
     (["--request-timeout", "nan"], "--request-timeout"), (["--shutdown-timeout", "inf"], "--shutdown-timeout"),
     (["--api-key", ""], "API key"), (["--api-key", "a\nb"], "API key"), (["--api-key-file", "/no/such"], "/no/such"),

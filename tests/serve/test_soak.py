@@ -13,6 +13,7 @@ import own_loop
 import pytest
 
 pytest.importorskip("uvicorn", reason="the serve extra is not installed")
+from fixture_files import STORY5M
 from load import Served, http, posted, serving, status_of, streamed, text_of
 
 import pynanochat as nc
@@ -33,7 +34,7 @@ def body(seed: int, **fields: Any) -> dict[str, Any]:
 
 def expected() -> dict[int, str]:
     """What each of 64 requests is answered with, by the library."""
-    llm = nc.load()
+    llm = nc.load(STORY5M)
     answers = {}
     for seed in range(64):
         asked = body(seed)
@@ -70,7 +71,7 @@ def test_32_streaming_clients_for_so_many_seconds(count: int) -> None:
         until = time.monotonic() + count
         return sum(await asyncio.gather(*(client(server, first, until) for first in range(32))))
 
-    with serving() as server:
+    with serving(str(STORY5M)) as server:
         answered = own_loop.run(load(server))
         assert answered >= 32
         wait_for(lambda: nothing_left(server))
@@ -110,7 +111,7 @@ def test_so_many_clients_that_leave_keep_nothing(count: int) -> None:
         for first in range(0, count, 25):
             await asyncio.gather(*(leave(server, seed) for seed in range(first, min(first + 25, count))))
 
-    with serving() as server:
+    with serving(str(STORY5M)) as server:
         own_loop.run(streamed_once(server))
         before = server.descriptors()
         own_loop.run(crowd(server))
@@ -163,6 +164,6 @@ def test_so_many_sigterms_cut_no_stream(count: int) -> None:
         return server.metric("vllm:num_requests_running") + server.metric("vllm:request_success_total")
 
     for attempt in range(count):
-        with serving() as server:
+        with serving(str(STORY5M)) as server:
             own_loop.run(main(server, 0.1 * random.Random(attempt).random()))
             assert server.process.wait(10) == 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from fixture_files import STORY5M
 
 if TYPE_CHECKING:
     from page_driver import Driver
@@ -74,10 +75,10 @@ def visit(contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Driver]
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[str]:
-    """The address of `nanochat serve` with the bundled model."""
+    """The address of `nanochat serve` with a trained model."""
     for library in ("uvicorn", "httptools", "prometheus_client"):
         pytest.importorskip(library, reason=f"{library} is not installed (the serve extra has it)")
-    command = [sys.executable, "-m", "pynanochat", "serve", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "pynanochat", "serve", str(STORY5M), "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         try:

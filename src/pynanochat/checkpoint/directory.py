@@ -18,7 +18,7 @@ from pynanochat.errors import CheckpointError, NotFoundError
 
 __all__ = ["BUNDLED", "STAGES", "base_dir", "find_largest_model", "find_last_step", "resolve"]
 
-BUNDLED = "story5m"
+BUNDLED = "nano8m"
 STAGES = {  # newest first: the same tag may be in several
     "rl": "chatrl_checkpoints", "sft": "chatsft_checkpoints", "mid": "mid_checkpoints", "base": "base_checkpoints",
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pynanochat.sampling import SamplingPolicy
 
 ModelName: TypeAlias = Annotated[str | None, Parameter(
-    alias="-m", help="A path, the bundled story5m, a tag such as d20 or sft/d20@650, or a Hugging Face id.",
+    alias="-m", help="A path, the bundled nano8m, a tag such as d20 or sft/d20@650, or a Hugging Face id.",
     show_default=False)]
 Json: TypeAlias = Annotated[bool, Parameter(help="One JSON document on stdout.")]
 JsonLines: TypeAlias = Annotated[bool, Parameter(help="A JSON object on stdout for each piece, while it comes.")]
@@ -54,12 +54,12 @@ class RunningOptions:
     dtype: Annotated[Literal["float32", "float64", "bfloat16"] | None, Parameter(
         help="Precision of weights and activations.")] = None
     quantize: Annotated[Literal["q8", "q4"] | None, Parameter(
-        help="Turn the matrices into 8 or 4 bits while loading.")] = None
+        help="Quantize the matrices to 8 or 4 bits while loading.")] = None
     cache_dtype: Annotated[Literal["float32", "bfloat16"] | None, Parameter(
-        help="Precision of kept keys and values on the cpu backend; if left out float32, bfloat16 beside q8 and "
+        help="Precision of the KV cache on the cpu backend; if left out float32, bfloat16 beside q8 and "
              "q4.")] = None
     cache_mib: Annotated[int, Parameter(
-        help="Mebibytes for keys and values; one context at least is kept, and as many as fit.")] = 512
+        help="Mebibytes for the KV cache; one context at least is kept, and as many as fit.")] = 512
     threads: Annotated[int | None, Parameter(
         help="Threads of the cpu backend; as many as there are cores if left out.")] = None
     context: Annotated[int | None, Parameter(help="Tokens of context, up to ten times sequence_len.")] = None

@@ -24,7 +24,7 @@ _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})=(.+)", re.DOTALL)
 
 def serve(
     *models: Annotated[str, Parameter(
-        help="Paths, tags or Hugging Face ids, or NAME=MODEL; the first answers requests that name none. story5m if "
+        help="Paths, tags or Hugging Face ids, or NAME=MODEL; the first answers requests that name none. nano8m if "
              "left out.", show_default=False)],
     host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 is every one of this machine.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="0 takes a free one.")] = 8000,
