@@ -34,7 +34,8 @@ def test_lines_are_documents(tmp_path):
 
 @pytest.mark.parametrize(("name", "data", "word"), [
     ("a.txt", b"\xff\xfe", "UTF-8"), ("a.txt.xz", b"no archive", "cannot be read"),
-    ("a.txt.gz", gzip.compress(b"text" * 99, mtime=0)[:-9], "cannot be read"), ("a.jsonl", b"[1]\n", "line 1: expected"),
+    ("a.txt.gz", gzip.compress(b"text" * 99, mtime=0)[:-9], "cannot be read"),
+    ("a.jsonl", b"[1]\n", "line 1: expected"),
     ("a.jsonl", b"{\n", "line 1"), ("a.jsonl", b"[" * 9999, "line 1"), ("a.jsonl", b"\n", "is empty"),
     ("a.jsonl", b'{"x": 1}', "line 1: no text under"), ("a.csv", b"x", "expected a .txt or .jsonl"),
     ("a.pdf.xz", b"x", "expected a .txt or .jsonl")])

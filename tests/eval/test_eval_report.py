@@ -72,7 +72,7 @@ def test_names(tmp_path, packed):
     assert not {"arc_easy", "chat_arc_easy", "humaneval"} & set(everything)
     assert tasks.names(["texts"]) == ["shakespeare"]
     packed(catalogue.CORE, {"other/copa.jsonl": ""})
-    assert len(tasks.names(["all"])) == 7 + 2 + 1
+    assert len(tasks.names(["all"])) == 8 + 2 + 1
     with pytest.raises(DataError, match=r"holds no task of CORE \(pack .* as eval_data/"):
         tasks.names(["core"])
 
