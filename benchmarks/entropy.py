@@ -19,6 +19,7 @@ import numpy as np
 import pynanochat as nc
 from pynanochat.chat import render_conversation
 from pynanochat.engine.request import Request
+from pynanochat.eval.bits_per_byte import token_nats
 from pynanochat.synthetic import mixture
 from pynanochat.synthetic.visible import visible_bits
 
@@ -41,10 +42,7 @@ def nats(llm, sequences):
 
     def request(place, tokens):
         def take(first, logits):
-            rows = logits.astype(np.float64)
-            wanted = rows[np.arange(len(rows)), tokens[first + 1:first + 1 + len(rows)]]
-            largest = rows.max(-1)
-            found[place] += float((largest + np.log(np.exp(rows - largest[:, None]).sum(-1)) - wanted).sum())
+            found[place] += float(token_nats(logits, np.array(tokens[first + 1:first + 1 + len(logits)])).sum())
 
         return Request(prompt=tuple(tokens[:-1]), max_tokens=0, on_prompt_logits=take)
 

@@ -110,7 +110,7 @@ def _run(llm: LLM, pieces: Sequence[list[int]], sizes: NDArray[np.int64]) -> lis
 
     def request(piece: list[int], found: NDArray[np.float64]) -> Request:
         def take(first: int, logits: NDArray[np.float32]) -> None:
-            found[first:first + len(logits)] = _nats(logits, np.array(piece[first:first + len(logits)]))
+            found[first:first + len(logits)] = token_nats(logits, np.array(piece[first:first + len(logits)]))
 
         return Request(prompt=(bos, *piece[:-1]), max_tokens=0, on_prompt_logits=take)
 
@@ -123,7 +123,7 @@ def _run(llm: LLM, pieces: Sequence[list[int]], sizes: NDArray[np.int64]) -> lis
     return made
 
 
-def _nats(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+def token_nats(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n, V), (n,) -> (n,) -log of the target's probability."""
     found = np.empty(len(targets))
     for start in range(0, len(targets), _ROWS):
